@@ -1,0 +1,47 @@
+package task
+
+import (
+	"fmt"
+	"time"
+)
+
+// A PermanentError says that no further attempt can help. Build one with [Permanent].
+type PermanentError struct{ Err error }
+
+// Permanent marks err as final: the task goes to the dead-letter topic, whatever attempts are left. Permanent(nil) is
+// nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &PermanentError{err}
+}
+
+func (e *PermanentError) Error() string { return e.Err.Error() }
+func (e *PermanentError) Unwrap() error { return e.Err }
+
+// A RetryAfterError is a failure that names the delay before the next attempt. Build one with [RetryAfter].
+type RetryAfterError struct {
+	Delay time.Duration
+	Err   error
+}
+
+// RetryAfter marks err as a failure to be tried again after d instead of the policy's delay. It uses an attempt.
+// RetryAfter(d, nil) is nil.
+func RetryAfter(d time.Duration, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &RetryAfterError{d, err}
+}
+
+func (e *RetryAfterError) Error() string { return e.Err.Error() }
+func (e *RetryAfterError) Unwrap() error { return e.Err }
+
+// A SnoozeError asks for a later start without counting this attempt. Build one with [Snooze].
+type SnoozeError struct{ Delay time.Duration }
+
+// Snooze puts the task off by d: no failure, no attempt used.
+func Snooze(d time.Duration) error { return &SnoozeError{d} }
+
+func (e *SnoozeError) Error() string { return fmt.Sprintf("snoozed for %v", e.Delay) }
