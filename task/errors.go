@@ -45,3 +45,26 @@ type SnoozeError struct{ Delay time.Duration }
 func Snooze(d time.Duration) error { return &SnoozeError{d} }
 
 func (e *SnoozeError) Error() string { return fmt.Sprintf("snoozed for %v", e.Delay) }
+
+// Word finds the outermost of the errors by which a handler says what should happen, [*PermanentError],
+// [*RetryAfterError] and [*SnoozeError], in err's tree, or nil. Of joined errors the first that has one counts.
+func Word(err error) error {
+	for err != nil {
+		switch e := err.(type) { //nolint:errorlint // walks the tree itself: errors.As finds a type, not the outermost of several
+		case *PermanentError, *RetryAfterError, *SnoozeError:
+			return err
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			for _, joined := range e.Unwrap() {
+				if w := Word(joined); w != nil {
+					return w
+				}
+			}
+			return nil
+		default:
+			return nil
+		}
+	}
+	return nil
+}

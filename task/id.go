@@ -10,7 +10,7 @@ import (
 // newID mints a UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then randomness.
 func newID() string {
 	var u [16]byte
-	rand.Read(u[6:]) //nolint:errcheck // never fails: crypto/rand ends the program instead
+	rand.Read(u[6:])
 	ms := uint64(time.Now().UnixMilli())
 	binary.BigEndian.PutUint32(u[0:4], uint32(ms>>16))
 	binary.BigEndian.PutUint16(u[4:6], uint16(ms))
