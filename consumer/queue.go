@@ -1,0 +1,252 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/internal/record"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+)
+
+// A queue is this node's part in one queue: a member of its consumer group, the partitions that are assigned to it, and
+// the window on what it holds in memory.
+type queue struct {
+	Queue
+	consumer *Consumer
+	client   *kgo.Client
+	window   *window
+	share    *share
+	log      *zap.Logger
+
+	// partitions is changed by the rebalance callbacks and by data loss, both while no polled records are being
+	// admitted (BlockRebalanceOnPoll); mu lets the commit loop and statistics read it meanwhile.
+	mu         sync.Mutex
+	partitions map[int32]*partition
+
+	// commitMu makes commits one at a time, so that an older watermark never overwrites a newer one and nothing is
+	// committed for a partition after its revocation was handled.
+	commitMu sync.Mutex
+
+	lastPoll atomic.Int64 // Unix nanoseconds of the poll loop's last sign of life
+	count    counters
+	trouble  throttle
+}
+
+// turnSlab is how many turns are allocated at once. One turn that stays at work keeps its neighbours' memory.
+const turnSlab = 32
+
+// pollPatience bounds one poll, so that the loop gives a sign of life when there is nothing to fetch.
+const pollPatience = 5 * time.Second
+
+func (c *Consumer) newQueue(cfg Queue, share *share, win *window) (*queue, error) {
+	q := &queue{
+		Queue:      cfg,
+		consumer:   c,
+		window:     win,
+		share:      share,
+		log:        c.cfg.Log.With(zap.String("queue", cfg.Name)),
+		partitions: make(map[int32]*partition),
+	}
+	fetch := int32(min(max(c.cfg.MaxInflightBytes/16, 256<<10), 64<<20))
+	opts := append([]kgo.Opt{}, c.cfg.Kafka...)
+	opts = append(opts,
+		kgo.ConsumerGroup(names.Group(c.cfg.Prefix, cfg.Name)),
+		kgo.ConsumeTopics(names.Pending(cfg.Name)),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		// A record of an aborted transaction is no task.
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// A group without offsets reads everything there is, and one whose offset is gone the oldest that is left:
+		// unfinished work must never be stepped over.
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		// What is polled is admitted to its partition's tracker before the assignment can change.
+		kgo.BlockRebalanceOnPoll(),
+		kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(c.cfg.SessionTimeout),
+		kgo.HeartbeatInterval(c.cfg.SessionTimeout/5),
+		// A revocation waits for the tasks at work, up to the drain time.
+		kgo.RebalanceTimeout(c.cfg.Drain+30*time.Second),
+		// What the client fetches ahead is not in the window, and small records that compress well take forty times as
+		// much memory as on the wire.
+		kgo.FetchMaxBytes(fetch),
+		kgo.FetchMaxPartitionBytes(max(fetch/16, 64<<10)),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { q.assigned(m) }),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, m map[string][]int32) { q.revoked(ctx, m) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { q.lost(m) }),
+	)
+	var err error
+	q.mu.Lock() // the callbacks, which may come at once, wait until the client is known
+	q.client, err = kgo.NewClient(opts...)
+	q.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("join queue %q: %w", cfg.Name, err)
+	}
+	q.lastPoll.Store(time.Now().UnixNano())
+	return q, nil
+}
+
+// poll fetches records while the window has room and gives them to begin, until ctx ends. Every record that a poll
+// returns is admitted: a record that was polled and not admitted would look like a gap in the log.
+func (q *queue) poll(ctx context.Context) {
+	for ctx.Err() == nil {
+		room := q.window.wait(ctx)
+		if room == 0 {
+			return
+		}
+		q.lastPoll.Store(time.Now().UnixNano()) // it may have waited long
+		patience, cancel := context.WithTimeout(ctx, pollPatience)
+		fetches := q.client.PollRecords(patience, room)
+		cancel()
+		turns := q.admit(fetches)
+		q.client.AllowRebalance()
+		q.lastPoll.Store(time.Now().UnixNano())
+		if fetches.IsClientClosed() {
+			return
+		}
+		q.report(fetches)
+		q.consumer.begin(q, turns)
+	}
+}
+
+// admit gives every fetched record its place in its partition's tracker and decodes it.
+func (q *queue) admit(fetches kgo.Fetches) []*turn {
+	turns := make([]*turn, 0, fetches.NumRecords())
+	var bytes int64
+	var slab []turn
+	fetches.EachPartition(func(fp kgo.FetchTopicPartition) {
+		if len(fp.Records) == 0 {
+			return
+		}
+		p := q.partitions[fp.Partition]
+		if p == nil {
+			return // no longer ours
+		}
+		p.mu.Lock()
+		for _, r := range fp.Records {
+			place, ok := p.tracker.Add(r.Offset)
+			if !ok {
+				if p, ok = q.restart(p, r.Offset); !ok {
+					break // fetched again from where the restart begins
+				}
+				place, _ = p.tracker.Add(r.Offset)
+			}
+			if p.committed < 0 {
+				p.committed = r.Offset
+			}
+			if len(slab) == 0 {
+				slab = make([]turn, turnSlab)
+			}
+			t := &slab[0]
+			slab = slab[1:]
+			t.record, t.part, t.place = r, p, place
+			t.bytes = int64(record.Size(r))
+			bytes += t.bytes
+			turns = append(turns, t)
+		}
+		wide := !p.paused && p.tracker.Span() > q.consumer.cfg.MaxSpan
+		p.paused = p.paused || wide
+		p.mu.Unlock()
+		if wide {
+			q.pause(p)
+		}
+	})
+	q.window.charge(len(turns), bytes)
+	q.count.polled.Add(uint64(len(turns)))
+	for _, t := range turns {
+		q.decode(t)
+	}
+	return turns
+}
+
+// decode reads the record into the turn's task. Bad ones get their reason and go on: begin sends them to the dead
+// letters.
+func (q *queue) decode(t *turn) {
+	t.bad = record.Decode(t.record, &t.task)
+	t.task.Queue = q.Name
+	if q.Ordered && t.bad == nil {
+		t.lane = t.task.Key
+	}
+}
+
+// restart replaces a partition whose log went back: offsets are used again, so what the old tracker knows is void. It says
+// whether the log goes on at offset; else unfinished records lie below it, which the new tracker would not know, and the
+// partition is fetched from the oldest of them again. The old partition's lock is held, and the new one's when it returns.
+func (q *queue) restart(old *partition, offset int64) (p *partition, ok bool) {
+	unfinished := old.tracker.Offset()
+	q.log.Error("partition went back: its log was truncated or re-created; consuming what is there now",
+		zap.Int32("partition", old.id), zap.Int64("offset", offset), zap.Int64("expected", old.tracker.Next()))
+	old.mu.Unlock()
+	q.drop(old.close()...)
+	q.drop(q.consumer.slots.drop(q.share, old)...)
+	p = newPartition(q, old.id)
+	q.mu.Lock()
+	q.partitions[old.id] = p
+	q.mu.Unlock()
+	p.mu.Lock()
+	if unfinished >= offset {
+		return p, true
+	}
+	q.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{names.Pending(q.Name): {old.id: {Epoch: -1, Offset: unfinished}}})
+	return p, false
+}
+
+// drop forgets turns without completing them: they will be delivered again, to whoever has the partition then.
+func (q *queue) drop(turns ...*turn) {
+	if len(turns) == 0 {
+		return
+	}
+	var bytes int64
+	for _, t := range turns {
+		bytes += t.bytes
+	}
+	q.window.release(len(turns), bytes)
+	q.count.dropped.Add(uint64(len(turns)))
+}
+
+// pause stops fetching a partition whose oldest unfinished record has fallen too far behind: what was finished above it
+// would be repeated after a crash, and the tracker must stay bounded. See resume.
+func (q *queue) pause(p *partition) {
+	q.log.Warn("partition paused: its oldest unfinished task holds back too many finished ones",
+		zap.Int32("partition", p.id), zap.Int("limit", q.consumer.cfg.MaxSpan))
+	q.client.PauseFetchPartitions(map[string][]int32{names.Pending(q.Name): {p.id}})
+}
+
+// resume fetches paused partitions again whose span has shrunk to half the limit.
+func (q *queue) resume(parts []*partition) {
+	for _, p := range parts {
+		p.mu.Lock()
+		narrow := p.paused && p.tracker.Span() <= q.consumer.cfg.MaxSpan/2
+		if narrow {
+			p.paused = false
+		}
+		p.mu.Unlock()
+		if narrow {
+			q.client.ResumeFetchPartitions(map[string][]int32{names.Pending(q.Name): {p.id}})
+		}
+	}
+}
+
+// report logs what the poll met, each kind of trouble at most every half minute. The client goes on by itself.
+func (q *queue) report(fetches kgo.Fetches) {
+	fetches.EachError(func(topic string, partition int32, err error) {
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && q.trouble.allow() {
+			q.log.Warn("fetch failed; trying on", zap.String("topic", topic), zap.Int32("partition", partition), zap.Error(err))
+		}
+	})
+}
+
+// assignment returns the partitions that are assigned now.
+func (q *queue) assignment() []*partition {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	parts := make([]*partition, 0, len(q.partitions))
+	for _, p := range q.partitions {
+		parts = append(parts, p)
+	}
+	return parts
+}

@@ -1,0 +1,279 @@
+package consumer
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// turns makes n of them.
+func turns(n int) []*turn {
+	ts := make([]*turn, n)
+	for i := range ts {
+		ts[i] = new(turn)
+	}
+	return ts
+}
+
+// serve hands out n turns one after the other, each finished at once, and counts them by queue.
+func serve(s *slots, n int, of map[*turn]int) (served map[int]int) {
+	served = make(map[int]int)
+	var done *share
+	for range n {
+		t := s.next(done)
+		i := of[t]
+		done = s.queues[i]
+		served[i]++
+	}
+	s.free(done)
+	return served
+}
+
+// fill pushes n turns to queue i and notes whose they are.
+func fill(s *slots, i, n int, of map[*turn]int) {
+	ts := turns(n)
+	for _, t := range ts {
+		of[t] = i
+	}
+	s.push(s.queues[i], ts...)
+}
+
+func near(got, want int) bool { return got >= want-1 && got <= want+1 }
+
+func TestSlotsServeByWeight(t *testing.T) {
+	s, _ := newSlots(8, []int{6, 3, 1})
+	of := make(map[*turn]int)
+	for i := range 3 {
+		fill(s, i, 1000, of)
+	}
+	served := serve(s, 1000, of)
+	if !near(served[0], 600) || !near(served[1], 300) || !near(served[2], 100) {
+		t.Errorf("served %v of 1000, want 600, 300, 100", served)
+	}
+}
+
+func TestSlotsServeWhoHasWork(t *testing.T) {
+	s, _ := newSlots(8, []int{1, 100})
+	of := make(map[*turn]int)
+	fill(s, 0, 50, of)
+	if served := serve(s, 50, of); served[0] != 50 {
+		t.Errorf("served %v, want 50 of the only queue with work", served)
+	}
+}
+
+func TestSlotsGiveNoCreditForIdleTime(t *testing.T) {
+	s, _ := newSlots(8, []int{1, 1})
+	of := make(map[*turn]int)
+	fill(s, 0, 2000, of)
+	serve(s, 1000, of)
+	fill(s, 1, 1000, of)
+	if served := serve(s, 100, of); !near(served[0], 50) {
+		t.Errorf("served %v of 100 after one queue was idle, want 50 each", served)
+	}
+}
+
+// A queue whose handlers hold all slots it may have is not owed what it could not use.
+func TestSlotsGiveNoCreditForStuckTime(t *testing.T) {
+	s, queues := newSlots(3, []int{1, 1})
+	of := make(map[*turn]int)
+	fill(s, 0, 2000, of)
+	for range queues[0].limit {
+		s.next(nil)
+	}
+	fill(s, 1, 2000, of)
+	if served := serve(s, 1000, of); served[1] != 1000 {
+		t.Fatalf("served %v while one queue is stuck, want 1000 of the other", served)
+	}
+	for range queues[0].limit {
+		s.free(queues[0])
+	}
+	if served := serve(s, 100, of); !near(served[0], 50) {
+		t.Errorf("served %v of 100 after one queue was stuck, want 50 each", served)
+	}
+}
+
+func TestSlotsKeepOneForEachOtherQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, queues := newSlots(5, []int{1, 1, 1})
+		got := make(chan *turn, 5)
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				if t := s.next(nil); t != nil {
+					got <- t
+				}
+			})
+		}
+		s.push(queues[0], turns(10)...)
+		synctest.Wait()
+		if n := len(got); n != 3 {
+			t.Errorf("a queue has %d of 5 slots, want 3: one is left for each of the two others", n)
+		}
+		s.push(queues[1], turns(1)...)
+		s.push(queues[2], turns(1)...)
+		synctest.Wait()
+		if n := len(got); n != 5 {
+			t.Errorf("%d turns run after the other queues got work, want 5", n)
+		}
+		s.stop()
+		wg.Wait()
+	})
+}
+
+func TestSlotsDropAPartition(t *testing.T) {
+	s, queues := newSlots(1, []int{1})
+	mine, other := new(partition), new(partition)
+	var kept []*turn
+	for i, tn := range turns(100) {
+		tn.part = mine
+		if i%3 == 0 {
+			tn.part = other
+			kept = append(kept, tn)
+		}
+		s.push(queues[0], tn)
+	}
+	dropped := s.drop(queues[0], mine)
+	if len(dropped) != 100-len(kept) {
+		t.Errorf("dropped %d, want %d", len(dropped), 100-len(kept))
+	}
+	for _, tn := range dropped {
+		if tn.part != mine {
+			t.Fatal("dropped a turn of another partition")
+		}
+	}
+	var done *share
+	for i, want := range kept {
+		if got := s.next(done); got != want {
+			t.Fatalf("turn %d of those that are left is out of order", i)
+		}
+		done = queues[0]
+	}
+	if ready, _ := s.load(queues[0]); ready != 0 {
+		t.Errorf("%d turns are left", ready)
+	}
+}
+
+func TestSlotsStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, queues := newSlots(2, []int{1})
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if tn := s.next(nil); tn != nil {
+					t.Error("a turn was started after the stop")
+				}
+			})
+		}
+		synctest.Wait()
+		s.stop()
+		s.push(queues[0], turns(3)...)
+		if tn := s.next(nil); tn != nil {
+			t.Error("a turn was started after the stop")
+		}
+		wg.Wait()
+	})
+}
+
+// No turn stays ready while a goroutine is idle that might run it.
+func TestSlotsStrandNoTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 16
+		s, queues := newSlots(size, []int{3, 1})
+		random := rand.New(rand.NewPCG(1, 2))
+		ctx, cancel := context.WithCancel(t.Context())
+		release := make(chan struct{})
+		var running atomic.Int32
+		var wg sync.WaitGroup
+		owner := sync.Map{}
+		for range size {
+			wg.Go(func() {
+				var done *share
+				for {
+					tn := s.next(done)
+					if tn == nil {
+						return
+					}
+					q, _ := owner.Load(tn)
+					done = q.(*share)
+					running.Add(1)
+					select {
+					case <-release:
+					case <-ctx.Done():
+					}
+					running.Add(-1)
+				}
+			})
+		}
+		for range 500 {
+			for range random.IntN(4) {
+				q := queues[random.IntN(2)]
+				ts := turns(1 + random.IntN(5))
+				for _, tn := range ts {
+					owner.Store(tn, q)
+				}
+				s.push(q, ts...)
+			}
+			synctest.Wait()
+			idle := size - int(running.Load())
+			for i, q := range queues {
+				if ready, busy := s.load(q); ready > 0 && idle > 0 && busy < q.limit {
+					t.Fatalf("queue %d has %d turns ready and %d slots used of %d while %d goroutines are idle", i, ready, busy, q.limit, idle)
+				}
+			}
+			for range min(random.IntN(8), int(running.Load())) {
+				release <- struct{}{}
+			}
+		}
+		cancel()
+		s.stop()
+		wg.Wait()
+	})
+}
+
+// Each turn is handed out exactly once, whoever races for it.
+func TestSlotsUnderContention(t *testing.T) {
+	const pushers, each = 4, 5000
+	s, queues := newSlots(8, []int{2, 1})
+	var served atomic.Int64
+	all := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			var done *share
+			for {
+				tn := s.next(done)
+				if tn == nil {
+					return
+				}
+				done = queues[tn.place]
+				tn.bytes++
+				if served.Add(1) == pushers*each {
+					close(all)
+				}
+			}
+		})
+	}
+	ts := make([][]*turn, pushers)
+	for p := range pushers {
+		ts[p] = turns(each)
+		wg.Go(func() {
+			for i, tn := range ts[p] {
+				tn.place = uint64((p + i) % 2)
+				s.push(queues[tn.place], tn)
+			}
+		})
+	}
+	<-all
+	s.stop()
+	wg.Wait()
+	for _, tns := range ts {
+		for _, tn := range tns {
+			if tn.bytes != 1 {
+				t.Fatalf("a turn was handed out %d times", tn.bytes)
+			}
+		}
+	}
+}

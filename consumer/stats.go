@@ -1,0 +1,90 @@
+package consumer
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/tasktier/tasktier/task"
+	"go.uber.org/zap"
+)
+
+// counters count what happened in a queue since the start of the process.
+type counters struct {
+	polled, started, succeeded, dead, snoozed, dropped atomic.Uint64
+}
+
+func (n *counters) settle(s Settled) {
+	if s.State == task.Succeeded {
+		n.succeeded.Add(1)
+	} else {
+		n.dead.Add(1)
+	}
+}
+
+// Stats is what a consumer has and did of one queue.
+type Stats struct {
+	Queue      string
+	Partitions int // assigned now
+
+	InflightRecords int   // held in memory now
+	InflightBytes   int64 // their size
+	Ready           int   // waiting for a slot now
+	Running         int   // in a slot now
+
+	// Counts since the start of the process. Dropped are deliveries that this node ended without an outcome, because
+	// their partition moved or the node stopped: they are delivered again.
+	Polled, Started, Succeeded, Dead, Snoozed, Dropped uint64
+}
+
+// Stats returns a snapshot for every queue, in the order of the configuration.
+func (c *Consumer) Stats() []Stats {
+	stats := make([]Stats, 0, len(c.queues))
+	for _, q := range c.queues {
+		s := Stats{
+			Queue:      q.Name,
+			Partitions: len(q.assignment()),
+			Polled:     q.count.polled.Load(),
+			Started:    q.count.started.Load(),
+			Succeeded:  q.count.succeeded.Load(),
+			Dead:       q.count.dead.Load(),
+			Snoozed:    q.count.snoozed.Load(),
+			Dropped:    q.count.dropped.Load(),
+		}
+		s.InflightRecords, s.InflightBytes = q.window.load()
+		s.Ready, s.Running = c.slots.load(q.share)
+		stats = append(stats, s)
+	}
+	return stats
+}
+
+// pollSilence is how long a poll loop may give no sign of life although it has room.
+const pollSilence = time.Minute
+
+// Healthy says whether every queue's poll loop makes progress. A loop that waits because the window is full is healthy:
+// its handlers are slow, not the node.
+func (c *Consumer) Healthy() error {
+	for _, q := range c.queues {
+		silent := time.Since(time.Unix(0, q.lastPoll.Load()))
+		if silent > pollSilence && q.window.hasRoom() {
+			return fmt.Errorf("queue %q has not been polled for %v", q.Name, silent.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// A throttle lets one event through per half minute.
+type throttle struct{ last atomic.Int64 }
+
+func (t *throttle) allow() bool {
+	now, last := time.Now().UnixNano(), t.last.Load()
+	return now-last > int64(30*time.Second) && t.last.CompareAndSwap(last, now)
+}
+
+// fields are the log fields that name a task, the same everywhere.
+func fields(t *task.Task) []zap.Field {
+	return []zap.Field{
+		zap.String("task_id", t.ID), zap.String("task_source", t.Source), zap.String("task_type", t.Type),
+		zap.String("queue", t.Queue), zap.Int("attempt", t.Attempt), zap.Int("generation", t.Generation),
+	}
+}

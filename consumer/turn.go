@@ -1,0 +1,28 @@
+package consumer
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tasktier/tasktier/task"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A turn is a record of Q.pending on its way through the consumer, from the poll to its completed offset. At any moment
+// it is in exactly one place: ready (in slots), behind another in its lane, aside until a time, at work, or settled.
+type turn struct {
+	task   task.Task
+	record *kgo.Record
+	part   *partition
+	place  uint64    // in the partition's tracker
+	bytes  int64     // charged to the window
+	bad    error     // why the record is no task that can be obeyed; a *record.Error
+	lane   string    // the ordering key, or "" when it waits for nobody
+	puts   int       // how often this node put it off because no handler knew its type
+	missed time.Time // when it did so first
+}
+
+// origin names the record: topic/partition/offset.
+func (t *turn) origin() string {
+	return fmt.Sprintf("%s/%d/%d", t.record.Topic, t.record.Partition, t.record.Offset)
+}

@@ -1,0 +1,131 @@
+package watermark
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// naive says the same as a tracker with nothing to get wrong.
+type naive []entry
+
+func (n naive) watermark() int64 {
+	for _, e := range n {
+		if !e.done {
+			return e.offset
+		}
+	}
+	if len(n) == 0 {
+		return -1
+	}
+	return n[len(n)-1].offset + 1
+}
+
+func (n naive) span() int {
+	i := slices.IndexFunc(n, func(e entry) bool { return !e.done })
+	if i < 0 {
+		return 0
+	}
+	return len(n) - i
+}
+
+func TestTrackerAgreesWithANaiveOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var tr Tracker
+		var model naive
+		var open []uint64 // places that are not finished; a place is an index of the model
+		next := rapid.Int64Range(0, 5).Draw(t, "first")
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				for range rapid.IntRange(1, 100).Draw(t, "records") {
+					next += rapid.Int64Range(0, 3).Draw(t, "gap")
+					place, ok := tr.Add(next)
+					if !ok || place != uint64(len(model)) {
+						t.Fatalf("add %d: place %d, %t, want %d", next, place, ok, len(model))
+					}
+					model = append(model, entry{offset: next})
+					open = append(open, place)
+					next++
+				}
+			},
+			"add behind": func(t *rapid.T) {
+				if len(model) == 0 {
+					t.Skip("nothing is behind")
+				}
+				if _, ok := tr.Add(rapid.Int64Range(0, next-1).Draw(t, "offset")); ok {
+					t.Fatal("took an offset that it had passed")
+				}
+			},
+			"finish": func(t *rapid.T) {
+				for range rapid.IntRange(1, 100).Draw(t, "records") {
+					if len(open) == 0 {
+						return
+					}
+					i := rapid.IntRange(0, len(open)-1).Draw(t, "which")
+					before := model.watermark()
+					model[open[i]].done = true
+					if moved := tr.Finish(open[i]); moved != (model.watermark() != before) {
+						t.Fatalf("finish says moved %t; the watermark was %d and is %d", moved, before, model.watermark())
+					}
+					open = slices.Delete(open, i, i+1)
+				}
+			},
+			"": func(t *rapid.T) {
+				if got, want := tr.Offset(), model.watermark(); got != want {
+					t.Fatalf("watermark %d, want %d", got, want)
+				}
+				if got, want := tr.Span(), model.span(); got != want {
+					t.Fatalf("span %d, want %d", got, want)
+				}
+			},
+		})
+	})
+}
+
+// Places stay what they were while the ring grows and while it turns over.
+func TestTrackerKeepsPlaces(t *testing.T) {
+	var tr Tracker
+	first, _ := tr.Add(0)
+	places := []uint64{first}
+	for offset := int64(1); offset < 1000; offset++ {
+		place, _ := tr.Add(offset)
+		places = append(places, place)
+	}
+	for _, place := range slices.Backward(places[1:]) {
+		if tr.Finish(place) {
+			t.Fatalf("the watermark moved past an unfinished record at place %d", place)
+		}
+	}
+	if got := tr.Offset(); got != 0 {
+		t.Errorf("watermark %d before the first record is finished", got)
+	}
+	tr.Finish(first)
+	if got := tr.Offset(); got != 1000 {
+		t.Errorf("watermark %d, want 1000", got)
+	}
+	size := len(tr.ring)
+	for offset := int64(1000); offset < 100_000; offset++ {
+		place, _ := tr.Add(offset)
+		tr.Finish(place)
+	}
+	if len(tr.ring) != size {
+		t.Errorf("the ring grew from %d to %d although the span never did", size, len(tr.ring))
+	}
+}
+
+// Gaps of the log, of compaction or transaction markers, hold nothing back: a watermark behind one is the next record's
+// offset, or the one behind the last.
+func TestPitfall24Gaps(t *testing.T) {
+	var tr Tracker
+	a, _ := tr.Add(10)
+	b, _ := tr.Add(20)
+	tr.Finish(a)
+	if got := tr.Offset(); got != 20 {
+		t.Errorf("watermark %d, want 20: nothing is between 10 and 20", got)
+	}
+	tr.Finish(b)
+	if got := tr.Offset(); got != 21 {
+		t.Errorf("watermark %d, want 21", got)
+	}
+}
