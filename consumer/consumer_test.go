@@ -42,7 +42,7 @@ func TestFailuresBecomeLetters(t *testing.T) {
 		{"fails", func(context.Context, *task.Task) error { return errors.New("no luck") }, task.ReasonExhausted},
 		{"permanent", func(context.Context, *task.Task) error { return task.Permanent(errors.New("never")) }, task.ReasonFailed},
 		{"panics", func(context.Context, *task.Task) error { panic("ouch") }, task.ReasonExhausted},
-		{"panics-nil", func(context.Context, *task.Task) error { panic(nil) }, task.ReasonExhausted}, //nolint:govet // on purpose
+		{"panics-nil", func(context.Context, *task.Task) error { panic(nil) }, task.ReasonExhausted},
 		{"panics-permanently", func(context.Context, *task.Task) error { panic(task.Permanent(errors.New("never"))) }, task.ReasonFailed},
 		{"exits", func(context.Context, *task.Task) error { runtime.Goexit(); return nil }, task.ReasonExhausted},
 		{"typed-nil", func(context.Context, *task.Task) error { return nilError }, task.ReasonExhausted},

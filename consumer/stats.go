@@ -58,7 +58,8 @@ func (c *Consumer) Stats() []Stats {
 	return stats
 }
 
-// pollSilence is how long a poll loop may give no sign of life although it has room.
+// pollSilence is how long a poll loop may give no sign of life although it has room, beside the drain time, for which the
+// client polls nothing while partitions are being given back.
 const pollSilence = time.Minute
 
 // Healthy says whether every queue's poll loop makes progress. A loop that waits because the window is full is healthy:
@@ -66,7 +67,7 @@ const pollSilence = time.Minute
 func (c *Consumer) Healthy() error {
 	for _, q := range c.queues {
 		silent := time.Since(time.Unix(0, q.lastPoll.Load()))
-		if silent > pollSilence && q.window.hasRoom() {
+		if silent > pollSilence+c.cfg.Drain && q.window.hasRoom() {
 			return fmt.Errorf("queue %q has not been polled for %v", q.Name, silent.Round(time.Second))
 		}
 	}

@@ -181,7 +181,7 @@ func TestExecLeavesNothingBehind(t *testing.T) {
 			seen := m.await(t, members(child))
 			for _, p := range seen {
 				if p.name == child {
-					p.conn.Write([]byte{1}) //nolint:errcheck // it would not leave
+					p.conn.Write([]byte{1})
 				}
 			}
 			if err := <-done; err != nil {
@@ -208,7 +208,7 @@ func TestExecCommandDiesWithTheNode(t *testing.T) {
 	if err := node.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	node.Wait() //nolint:errcheck // killed
+	node.Wait()
 	command.awaitDeath(t)
 }
 

@@ -167,7 +167,7 @@ func TestPitfall12RetryAfterIsBounded(t *testing.T) {
 
 func TestHTTPErrorQuotesTheAnswerOnOneLine(t *testing.T) {
 	s, h := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(500)
+		w.WriteHeader(http.StatusInternalServerError)
 		io.WriteString(w, "no such\r\n\tmailbox\x1b[31m \xff "+strings.Repeat("x", 5000))
 	})
 	err := h(t.Context(), someTask())
@@ -223,7 +223,7 @@ func TestHTTPRedirects(t *testing.T) {
 func TestHTTPDoesNotFollowFromHTTPSToHTTP(t *testing.T) {
 	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the payload travelled in the clear") }))
 	defer plain.Close()
-	s := httptest.NewTLSServer(http.RedirectHandler(plain.URL, 307))
+	s := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusTemporaryRedirect))
 	defer s.Close()
 	h := newHTTP(t, HTTPConfig{URL: s.URL, Client: s.Client()})
 	if err := h(t.Context(), someTask()); outcomeOf(err) != permanent {
@@ -252,7 +252,7 @@ func TestHTTPConnectionsAreUsedAgain(t *testing.T) {
 			defer s.Close()
 			h := newHTTP(t, HTTPConfig{URL: s.URL})
 			for range 5 {
-				h(t.Context(), someTask()) //nolint:errcheck // the table above is about it
+				h(t.Context(), someTask())
 			}
 			if n := connections.Load(); n != 1 {
 				t.Errorf("%d connections for 5 tasks", n)

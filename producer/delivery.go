@@ -108,7 +108,7 @@ var (
 
 // noRoom says that the task was never handed to the client.
 func (d *delivery) noRoom(cause error) error {
-	if dial := d.p.dials.lastError(); dial != nil && dial != errNoConnection {
+	if dial := d.p.dials.lastError(); dial != nil && !errors.Is(dial, errNoConnection) {
 		return fmt.Errorf("not sent: %w: %w", cause, d.p.unreachable(dial))
 	}
 	return fmt.Errorf("not sent: %w, while %d tasks were waiting for acknowledgement", cause, d.p.budget.outstanding())

@@ -25,7 +25,7 @@ func listen(server, addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", resolved.String())
+	l, err := net.Listen("tcp", resolved.String()) //nolint:noctx // it takes no time
 	if err != nil {
 		return nil, listenError(server, resolved.String(), err)
 	}

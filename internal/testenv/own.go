@@ -106,7 +106,7 @@ func keepLogs(dir string) []string {
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return nil
+			return nil //nolint:nilerr // as said above
 		case entry.IsDir() && entry.Name() == "data":
 			_ = os.RemoveAll(path)
 			return fs.SkipDir

@@ -60,8 +60,8 @@ func TestSenderAttemptAndHandlerAreOneTrace(t *testing.T) {
 		"tasktier.generation": "0", "tasktier.turn": "1", "tasktier.attempt": "1", "tasktier.outcome": "succeeded",
 	}
 	for _, a := range span.Attributes() {
-		if a.Value.Emit() != want[a.Key] {
-			t.Errorf("%s is %q, want %q", a.Key, a.Value.Emit(), want[a.Key])
+		if a.Value.String() != want[a.Key] {
+			t.Errorf("%s is %q, want %q", a.Key, a.Value.String(), want[a.Key])
 		}
 		delete(want, a.Key)
 	}

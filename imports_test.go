@@ -1,0 +1,112 @@
+package tasktier
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tasktier/tasktier"
+
+// A pkg is what `go list -json` says of a package.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+func list(t *testing.T, args ...string) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Standard"}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	var pkgs []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+// floors are the levels of the house, the top one first: a package may import from floors below its own only. The same
+// map is drawn in docs/architecture.md.
+var floors = [][]string{
+	{"cmd/tasktier", "internal/testenv/cmd/testenv"},
+	{"internal/embedded", "internal/testenv", ""},
+	{"handler", "middleware", "middleware/metrics", "middleware/tracing"},
+	{"consumer", "producer"},
+	{"retry"},
+	{"deadletter"},
+	{"internal/topic", "internal/record", "config", "middleware/internal/outcome"},
+	{"internal/names", "internal/watermark", "internal/tier"},
+	{"task"},
+}
+
+func TestImportsPointDown(t *testing.T) {
+	floor := make(map[string]int)
+	for i, rooms := range floors {
+		for _, room := range rooms {
+			floor[strings.TrimSuffix(module+"/"+room, "/")] = i
+		}
+	}
+	for _, p := range list(t, module+"/...") {
+		if strings.HasPrefix(p.ImportPath, module+"/e2e") || strings.HasPrefix(p.ImportPath, module+"/examples") || strings.HasPrefix(p.ImportPath, module+"/internal/testenv/") {
+			continue // they use the house, nobody in it uses them
+		}
+		from, ok := floor[p.ImportPath]
+		if !ok {
+			t.Errorf("%s stands on no floor: give it one in imports_test.go and docs/architecture.md", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if to, ours := floor[imported]; ours && to <= from {
+				t.Errorf("%s imports %s, which is not below it", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+// TestLibrariesAreLight keeps heavy modules out of what users import: each list is all that may come along beside the
+// standard library and tasktier itself.
+func TestLibrariesAreLight(t *testing.T) {
+	kafka := []string{"github.com/twmb/franz-go/", "github.com/klauspost/compress/", "github.com/pierrec/lz4/"}
+	tests := []struct {
+		room    string
+		allowed []string
+	}{
+		{"task", nil},
+		{"producer", kafka},
+		{"consumer", append([]string{"go.uber.org/zap", "go.uber.org/multierr", "github.com/cenkalti/backoff/v4"}, kafka...)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.room, func(t *testing.T) {
+			for _, p := range list(t, "-deps", module+"/"+tt.room) {
+				if p.Standard || strings.HasPrefix(p.ImportPath, module+"/") || allowed(p.ImportPath, tt.allowed) {
+					continue
+				}
+				t.Errorf("%s brings %s along", tt.room, p.ImportPath)
+			}
+		})
+	}
+}
+
+func allowed(path string, prefixes []string) bool {
+	for _, prefix := range prefixes {
+		if strings.HasPrefix(path+"/", strings.TrimSuffix(prefix, "/")+"/") {
+			return true
+		}
+	}
+	return false
+}
