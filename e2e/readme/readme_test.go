@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,8 +86,9 @@ func TestLinksLead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range strings.Split(string(data), "](")[1:] {
-		target, _, _ := strings.Cut(part, ")")
+	prose := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(string(data), "")
+	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(prose, -1) {
+		target := link[1]
 		if strings.HasPrefix(target, "http") {
 			continue
 		}
@@ -166,34 +168,67 @@ func TestHandlerInPython(t *testing.T) {
 		"TASKTIER_TYPES_REPORT_MAKE_HTTP_URL=http://127.0.0.1:"+port+"/report",
 	)
 	handled := start(t, env, "python3", "examples/http/handler.py", port)
+	eventually(t, "the handler listens", func() error {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
 	node := exec.CommandContext(t.Context(), "bash", "-c", "exec "+commands[0])
 	node.Dir, node.Env = root, env
-	var log strings.Builder
-	node.Stderr = &log
+	log, err := os.Create(filepath.Join(bin, "node.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	said := func() string { text, _ := os.ReadFile(log.Name()); return string(text) }
+	node.Stderr = log
 	if err := node.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// The topic is there once the node is: send until it is accepted.
-	deadline := time.Now().Add(time.Minute)
-	for {
+	// The topic is there once the node is.
+	eventually(t, "the task is accepted", func() error {
 		send := exec.CommandContext(t.Context(), "bash", "-c", commands[1])
 		send.Dir, send.Env = root, env
 		out, err := send.CombinedOutput()
-		if err == nil {
-			break
+		if err != nil {
+			err = fmt.Errorf("%s: %w\n%s\nnode:\n%s", commands[1], err, out, said())
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %v\n%s\nnode:\n%s", commands[1], err, out, log.String())
+		return err
+	})
+	select {
+	case line := <-handled:
+		if !strings.HasSuffix(line, "attempt 1 2026-10") {
+			t.Errorf("the handler printed %q", line)
 		}
-	}
-	if line := <-handled; !strings.HasSuffix(line, "attempt 1 2026-10") {
-		t.Errorf("the handler printed %q", line)
+	case <-time.After(patience):
+		t.Errorf("the handler printed nothing; the node:\n%s", said())
 	}
 	if err := node.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := node.Wait(); err != nil {
-		t.Errorf("the node did not stop cleanly: %v\n%s", err, log.String())
+		t.Errorf("the node did not stop cleanly: %v\n%s", err, said())
+	}
+}
+
+// patience bounds every wait.
+const patience = time.Minute
+
+// eventually tries until there is no error.
+func eventually(t *testing.T, what string, try func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
