@@ -49,8 +49,10 @@ var floors = [][]string{
 	{"consumer", "producer"},
 	{"retry"},
 	{"deadletter"},
+	{"internal/outbox"},
 	{"internal/topic", "internal/record", "config", "middleware/internal/outcome"},
-	{"internal/names", "internal/watermark", "internal/tier"},
+	{"internal/tier", "internal/watermark"},
+	{"internal/names"},
 	{"task"},
 }
 

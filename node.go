@@ -20,6 +20,7 @@ import (
 	"github.com/tasktier/tasktier/internal/topic"
 	"github.com/tasktier/tasktier/middleware"
 	"github.com/tasktier/tasktier/middleware/metrics"
+	"github.com/tasktier/tasktier/retry"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
@@ -45,9 +46,10 @@ type Node struct {
 	kafka    []kgo.Opt
 	http     *http.Client // of all http handlers
 
-	mu       sync.Mutex
-	consumer *consumer.Consumer // while it runs
-	aborted  bool
+	mu        sync.Mutex
+	consumer  *consumer.Consumer // while it runs
+	forwarder *retry.Forwarder   // likewise
+	aborted   bool
 }
 
 // An Option changes what a node is built from.
@@ -130,22 +132,36 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.mu.Lock()
-	n.consumer = c
-	if n.aborted {
-		c.Abort()
+	f, err := retry.New(n.forwarderConfig())
+	if err != nil {
+		c.Close()
+		return err
 	}
-	n.mu.Unlock()
-	defer func() {
-		n.mu.Lock()
-		n.consumer = nil
-		n.mu.Unlock()
-	}()
+	n.set(c, f)
+	defer n.set(nil, nil)
 	n.log.Info("node runs", zap.String("node", n.cfg.Node.Name), zap.Strings("queues", n.queueNames()),
 		zap.Strings("types", n.mux.Types()), zap.Int("concurrency", n.cfg.Node.Concurrency), zap.String("http", web.addr()))
+
+	// The forwarder outlives the consumer, whose last retries it may bring back for the other nodes.
+	forwarding, stopForwarding := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopForwarding()
+	forwarded := make(chan error, 1)
+	go func() { forwarded <- f.Run(forwarding) }()
 	err = c.Run(ctx)
+	stopForwarding()
+	err = errors.Join(err, <-forwarded)
 	n.log.Info("node stopped", zap.String("node", n.cfg.Node.Name), zap.Error(err))
 	return err
+}
+
+// set notes what runs, for statistics and Abort.
+func (n *Node) set(c *consumer.Consumer, f *retry.Forwarder) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.consumer, n.forwarder = c, f
+	if n.aborted && c != nil {
+		c.Abort()
+	}
 }
 
 // Abort cancels the contexts of running handlers: what a second signal does while the node drains.
@@ -158,11 +174,11 @@ func (n *Node) Abort() {
 	}
 }
 
-// running returns the consumer, or nil while there is none.
-func (n *Node) running() *consumer.Consumer {
+// running returns the consumer and the forwarder, or nil while there are none.
+func (n *Node) running() (*consumer.Consumer, *retry.Forwarder) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.consumer
+	return n.consumer, n.forwarder
 }
 
 // An UnreachableError says which server did not answer.
@@ -213,7 +229,7 @@ func Reach(ctx context.Context, client *kgo.Client, k config.Kafka) error {
 func (n *Node) consumerConfig() consumer.Config {
 	types := make(map[string]consumer.Type, len(n.cfg.Types))
 	for typ, tc := range n.cfg.Types {
-		types[typ] = consumer.Type{Timeout: tc.Timeout}
+		types[typ] = consumer.Type{Timeout: tc.Timeout, Retry: retry.Policy(tc.Retry)}
 	}
 	c := consumer.Config{
 		Kafka: n.kafka, Prefix: n.cfg.Kafka.Prefix, Types: types, Mux: n.mux, Node: n.cfg.Node.Name,
@@ -223,10 +239,18 @@ func (n *Node) consumerConfig() consumer.Config {
 	}
 	for _, name := range n.queueNames() {
 		q := n.cfg.Queues[name]
-		c.Queues = append(c.Queues, consumer.Queue{Name: name, Weight: q.Weight, Ordered: q.Ordered, Timeout: q.Timeout, Horizon: q.Horizon})
+		c.Queues = append(c.Queues, consumer.Queue{Name: name, Weight: q.Weight, Ordered: q.Ordered, Timeout: q.Timeout, Horizon: q.Horizon, Unhandled: q.Unhandled, Retry: retry.Policy(q.Retry)})
 		c.MaxMessageBytes = max(c.MaxMessageBytes, int(q.MaxBytes)+topic.LetterRoom)
 	}
 	return c
+}
+
+func (n *Node) forwarderConfig() retry.Config {
+	c := n.consumerConfig()
+	return retry.Config{
+		Kafka: n.kafka, Prefix: c.Prefix, Fallback: c.Queues[0].Name, Node: c.Node,
+		MaxBytes: c.MaxInflightBytes, MaxMessageBytes: c.MaxMessageBytes, SessionTimeout: c.SessionTimeout, Log: n.log,
+	}
 }
 
 func (n *Node) queueNames() []string {

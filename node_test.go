@@ -76,6 +76,9 @@ func get(t *testing.T, addr, path string) (int, string) {
 func TestNodeExecutesTasks(t *testing.T) {
 	cfg := stack(t)
 	cfg.Types = map[string]config.Type{"remote": {HTTP: &config.HTTPHandler{URL: "http://" + free(t)}}}
+	q := config.DefaultQueue()
+	q.Retry.MaxAttempts = 1
+	cfg.Queues = map[string]config.Queue{"tasks": q}
 	ran := make(chan string, 1)
 	mux := consumer.NewMux()
 	if err := mux.Handle("local", func(_ context.Context, t *task.Task) error { ran <- t.ID; return nil }); err != nil {

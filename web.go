@@ -64,7 +64,7 @@ func (w *web) close() {
 
 // healthz fails when the process had better be restarted: a poll loop is wedged.
 func (n *Node) healthz(w http.ResponseWriter, _ *http.Request) {
-	if c := n.running(); c != nil {
+	if c, _ := n.running(); c != nil {
 		if err := c.Healthy(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
@@ -75,7 +75,7 @@ func (n *Node) healthz(w http.ResponseWriter, _ *http.Request) {
 
 // readyz fails before the node consumes and once it has stopped.
 func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) {
-	if n.running() == nil {
+	if c, _ := n.running(); c == nil {
 		http.Error(w, "not consuming", http.StatusServiceUnavailable)
 		return
 	}

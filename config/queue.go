@@ -24,6 +24,8 @@ type Queue struct {
 	Timeout time.Duration `yaml:"timeout"`
 	// Horizon is how far ahead a task may be delayed. Default: 8760h, a year.
 	Horizon time.Duration `yaml:"horizon"`
+	// Unhandled is how long a task whose type no node knows is kept waiting for a handler. Default: 24h.
+	Unhandled time.Duration `yaml:"unhandled"`
 	// MaxBytes bounds a record with its batch overhead (max.message.bytes of the pending topic). At least 1KiB.
 	// Default: 1MiB.
 	MaxBytes Bytes `yaml:"max_bytes"`
@@ -46,7 +48,7 @@ func DefaultQueue() Queue {
 	return Queue{
 		Weight: 1, Partitions: 24, Window: time.Hour, IDWindow: 24 * time.Hour,
 		Retry:   Retry{MaxAttempts: 25, Base: time.Second, Max: 6 * time.Hour},
-		Timeout: 30 * time.Minute, Horizon: 365 * 24 * time.Hour, MaxBytes: MiB, History: 24 * time.Hour,
+		Timeout: 30 * time.Minute, Horizon: 365 * 24 * time.Hour, Unhandled: 24 * time.Hour, MaxBytes: MiB, History: 24 * time.Hour,
 	}
 }
 

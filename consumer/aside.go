@@ -2,8 +2,14 @@ package consumer
 
 import "time"
 
-// minSnooze keeps a handler that snoozes for no time at all from turning in circles.
-const minSnooze = 100 * time.Millisecond
+const (
+	// soon is how far ahead a task may be due to wait here; what is due later waits in the retry tiers.
+	soon = 100 * time.Millisecond
+	// minSnooze keeps a handler that snoozes for no time at all from turning in circles.
+	minSnooze = 100 * time.Millisecond
+	// maxInPlace bounds the delay before an attempt in place, for which a lane waits.
+	maxInPlace = time.Minute
+)
 
 // putAside lets a turn wait for d, taking no slot; its lane waits with it. Such turns hold their place in the window and
 // hold back their partition's watermark.

@@ -105,6 +105,7 @@ func TestNotBefore(t *testing.T) {
 		handle(t, mux, "now", nothing)
 		cfg := s.config(mux)
 		cfg.Concurrency = 1
+		s.forward()
 		n := s.start(cfg)
 		n.assigned(2)
 		base := time.Now()
@@ -170,6 +171,7 @@ func TestSnooze(t *testing.T) {
 		handle(t, mux, "now", nothing)
 		cfg := s.config(mux)
 		cfg.Concurrency = 1
+		s.forward()
 		n := s.start(cfg)
 		s.send("waits", 1)
 		s.send("now", 1)
@@ -196,9 +198,10 @@ func TestSnooze(t *testing.T) {
 func TestUnhandledWaitsForItsHandler(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		mux := consumer.NewMux()
+		s.forward()
 		n := s.start(s.config(mux))
 		s.send("new", 10)
-		time.Sleep(5 * time.Minute)
+		time.Sleep(40 * time.Second)
 		if got := s.ends(); len(got) > 0 {
 			t.Fatalf("%s ended as %s %s before its handler came", got[0].Task.ID, got[0].State, got[0].Reason)
 		}
@@ -222,6 +225,7 @@ func TestUnhandledIsDeadPastTheLimit(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		cfg := s.config(consumer.NewMux())
 		cfg.Queues[0].Unhandled = 3 * time.Minute
+		s.forward()
 		n := s.start(cfg)
 		sent := time.Now()
 		s.send("unknown", 1)
@@ -249,6 +253,7 @@ func TestUnhandledCountsNoBacklog(t *testing.T) {
 		cfg := s.config(mux)
 		cfg.Concurrency = 1
 		cfg.Queues[0].Unhandled = time.Minute
+		s.forward()
 		n := s.start(cfg)
 		s.send("stuck", 1)
 		g.await(t)

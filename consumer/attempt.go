@@ -1,9 +1,11 @@
 package consumer
 
 import (
+	"errors"
 	"time"
 
 	"github.com/tasktier/tasktier/deadletter"
+	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 	"go.uber.org/zap"
 )
@@ -13,7 +15,7 @@ import (
 //
 //	begin    may it run?          a claim will be asked here, in batches
 //	attempt  the handler runs     in a slot
-//	settle   its successor        the dead letter (a retry, later) is acknowledged by all in-sync replicas
+//	settle   its successor        the retry or the dead letter is acknowledged by all in-sync replicas
 //	finish   the outcome          a claim will record it here, in batches
 //	complete the offset           and only now may the watermark pass it
 //
@@ -31,6 +33,8 @@ func (c *Consumer) begin(q *queue, turns []*turn) {
 			c.bury(t, reason, err)
 		case err != nil:
 			q.drop(t)
+		case time.Until(t.task.NotBefore) > soon:
+			c.postpone(t)
 		case time.Until(t.task.NotBefore) > 0:
 			c.putAside(t, time.Until(t.task.NotBefore), false)
 		case t.part.enter(t):
@@ -72,9 +76,19 @@ func (c *Consumer) settle(t *turn, o outcome) {
 		c.finish(t, Settled{Task: &t.task, State: task.Succeeded})
 	case dies:
 		c.bury(t, o.reason, o.err)
-	case snoozes:
-		q.count.snoozed.Add(1)
-		c.putAside(t, o.delay, true)
+	case retries, snoozes:
+		if o.kind == snoozes {
+			q.count.snoozed.Add(1)
+		} else {
+			q.count.retried.Add(1)
+		}
+		if t.lane != "" {
+			c.again(t, o)
+		} else {
+			c.handOn(t, o)
+		}
+	case postpones:
+		c.handOn(t, o)
 	case abandoned:
 		t.part.release()
 		q.drop(t)
@@ -98,6 +112,45 @@ func (c *Consumer) bury(t *turn, reason task.Reason, cause error) {
 		c.cfg.Log.Warn("task is dead", append(fields(&t.task), zap.String("reason", string(reason)), zap.String("origin", letter.Origin), zap.Error(cause))...)
 		c.finish(t, Settled{Task: &t.task, State: task.Dead, Reason: reason, Err: cause})
 	})
+}
+
+// handOn writes the successor of a turn at work, which comes back when its time has come, and finishes the turn when that
+// is acknowledged.
+func (c *Consumer) handOn(t *turn, o outcome) {
+	q := t.part.queue
+	w := t.successor(o)
+	c.waits.Write(c.writing, w, func(err error) {
+		switch {
+		case errors.Is(err, retry.ErrTooLarge):
+			c.bury(t, task.ReasonOversize, err)
+		case err != nil:
+			t.part.release()
+			q.drop(t)
+		default:
+			if o.kind == retries {
+				c.cfg.Log.Debug("attempt failed", append(fields(&t.task), zap.Time("due", w.Due), zap.Error(o.err))...)
+			}
+			c.finish(t, Settled{Task: &t.task, State: o.state, Err: o.err, Due: w.Due})
+		}
+	})
+}
+
+// again lets a turn of a lane start again in place, after a while for which its lane waits with it.
+func (c *Consumer) again(t *turn, o outcome) {
+	if o.kind == retries {
+		t.task.Attempt++
+		o.delay = min(o.delay, maxInPlace)
+	}
+	c.putAside(t, o.delay, true)
+}
+
+// postpone hands on a task that is not due yet: it comes back as it is.
+func (c *Consumer) postpone(t *turn) {
+	if !t.part.start() {
+		t.part.queue.drop(t)
+		return
+	}
+	c.settle(t, outcome{kind: postpones, state: task.Scheduled, due: t.task.NotBefore})
 }
 
 // finish records the outcome.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
@@ -68,26 +69,34 @@ type Queue struct {
 	Timeout time.Duration
 	// Horizon is how far ahead a task's start may lie; beyond it the task is dead as invalid. Default 1 year.
 	Horizon time.Duration
-	// Unhandled is how long a task whose type has no handler here is kept waiting for one. Default 10 min.
+	// Unhandled is how long a task whose type no node knows is kept waiting for a handler. Default 24 h.
 	Unhandled time.Duration
+	// Retry is the policy for tasks of types that say nothing else; its MaxAttempts is also the most that a task may ask
+	// for. Default: [retry.Default].
+	Retry retry.Policy
 }
 
 // A Type is the settings of one task type.
 type Type struct {
 	// Timeout bounds an attempt, and what a task may ask for. 0: the queue's.
 	Timeout time.Duration
+	// Retry overrides the queue's policy, field by field.
+	Retry retry.Policy
 }
 
 // Settled tells how a delivery of a record ended.
 type Settled struct {
 	// Task as it was delivered; for undecodable records whatever could be read of it.
 	Task *task.Task
-	// State is Succeeded or Dead.
+	// State is Succeeded or Dead; or, when the task comes back as another record, Retrying after a failure, Scheduled if
+	// it is not due yet, Pending if it was snoozed or found no handler.
 	State task.State
 	// Reason says why it is dead.
 	Reason task.Reason
 	// Err is the error of the last attempt, or what is wrong with the record.
 	Err error
+	// Due is when a task comes back that does.
+	Due time.Time
 }
 
 // withDefaults fills in defaults and refuses what can't be.
@@ -135,8 +144,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		orElse(&q.Weight, 1)
 		orElse(&q.Timeout, 30*time.Minute)
 		orElse(&q.Horizon, 365*24*time.Hour)
-		orElse(&q.Unhandled, 10*time.Minute)
-		if q.Weight < 1 || q.Timeout < 0 || q.Horizon < 0 || q.Unhandled < 0 {
+		orElse(&q.Unhandled, 24*time.Hour)
+		q.Retry = q.Retry.Over(retry.Default)
+		if q.Weight < 1 || q.Timeout < 0 || q.Horizon < 0 || q.Unhandled < 0 || q.Retry.MaxAttempts < 1 || q.Retry.Base < 0 || q.Retry.Max < 0 {
 			return cfg, fmt.Errorf("configure consumer: queue %q: a setting is negative", q.Name)
 		}
 		queues[i] = q

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/deadletter"
+	"github.com/tasktier/tasktier/retry"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 )
@@ -18,8 +19,9 @@ type Consumer struct {
 	queues []*queue
 	slots  *slots
 
-	// out produces what follows a turn: dead letters.
+	// out produces what follows a turn: its next turn, or its dead letter.
 	out     *kgo.Client
+	waits   *retry.Writer
 	letters *deadletter.Writer
 
 	// handling is the parent of every handler's context; giveUp ends it.
@@ -45,17 +47,14 @@ func New(cfg Config) (*Consumer, error) {
 		return nil, err
 	}
 	c := &Consumer{cfg: cfg}
-	opts := append([]kgo.Opt{}, cfg.Kafka...)
-	opts = append(opts,
-		kgo.ProducerLinger(0),
-		// Room for a letter of every record in the windows, so that writing one never waits for another's.
-		kgo.MaxBufferedRecords(2*(cfg.MaxInflight+2*cfg.Concurrency*len(cfg.Queues))),
-		kgo.ProducerBatchMaxBytes(int32(min(cfg.MaxMessageBytes+1<<10, 1<<30))),
-	)
+	// Room for a successor of every record in the windows, so that writing one never waits for another's.
+	opts := append(retry.OutOptions(cfg.Kafka, cfg.Prefix, cfg.MaxMessageBytes),
+		kgo.MaxBufferedRecords(2*(cfg.MaxInflight+2*cfg.Concurrency*len(cfg.Queues))))
 	if c.out, err = kgo.NewClient(opts...); err != nil {
 		return nil, fmt.Errorf("configure consumer: %w", err)
 	}
 	c.letters = deadletter.NewWriter(c.out, cfg.Node, cfg.Log)
+	c.waits = retry.NewWriter(c.out, cfg.Prefix, cfg.Log)
 	c.handling, c.giveUp = context.WithCancel(context.Background())
 	c.writing, c.stopWriting = context.WithCancel(context.Background())
 
@@ -193,5 +192,6 @@ func (c *Consumer) close() {
 	leaving.Wait()
 	c.stopWriting()
 	c.out.Close() // ends what a silent broker keeps in flight, whose context alone does not
+	c.waits.Close()
 	c.letters.Close()
 }

@@ -96,6 +96,7 @@ func TestSettledOnceEach(t *testing.T) {
 			}
 			return nil
 		})
+		s.forward()
 		n := s.start(s.config(mux))
 		for _, typ := range []string{"ok", "fails", "snoozes"} {
 			s.send(typ, each)
@@ -116,7 +117,7 @@ func TestSettledOnceEach(t *testing.T) {
 		if len(count) != 3*each {
 			t.Errorf("told of %d, want %d", len(count), 3*each)
 		}
-		if st := n.Stats()[0]; st.Succeeded != 2*each || st.Dead != each || st.Polled != 3*each || st.Started != 5*each {
+		if st := n.Stats()[0]; st.Succeeded != 2*each || st.Dead != each || st.Polled != 5*each || st.Started != 5*each {
 			t.Errorf("%+v", st)
 		}
 	})

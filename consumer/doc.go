@@ -14,8 +14,8 @@
 //   - Every record that a poll returns is admitted to the tracker of its partition before the assignment can change: a
 //     record that was polled and not admitted would look like a gap in the log, and the watermark would pass it.
 //   - Only the watermark is ever committed: the offset below which every record of this assignment is settled.
-//   - A turn is settled once, after its outcome is durable: a success when the handler has returned, a death when its
-//     letter is acknowledged by all in-sync replicas.
+//   - A turn is settled once, after its outcome is durable: a success when the handler has returned, everything else when
+//     its successor, the next turn or the letter, is acknowledged by all in-sync replicas.
 //   - A partition that was taken away is closed for good. What still runs of it runs on, and its completion ends in a
 //     tracker that nobody commits from. Nothing of it is started after its revocation.
 //   - Nothing on the way of a record blocks but a handler in its slot and the window in front of a poll. So rebalances
@@ -26,18 +26,21 @@
 //
 //	ready     in the queue's fifo, waiting for a slot
 //	in lane   behind another turn of its ordering key
-//	aside     until its notbefore, its snooze, or the next look for a handler; its lane waits with it once it was started
-//	at work   in a slot, or its letter is being written
+//	aside     for moments until it is due; or, in an ordered queue, until its next attempt, and its lane waits with it
+//	at work   in a slot, or its successor is being written
 //	settled   its offset is complete
 //	dropped   by revocation, loss or stop: not completed, so delivered again
 //
 // # What fails, and what follows
 //
-//	handler returns an error     until retry tiers exist: dead letter, "exhausted", or "failed" if permanent
+//	handler returns an error     its next turn waits in the retry tiers; dead letter, "exhausted", when no attempt is
+//	                             left, or "failed" if permanent. In an ordered queue it is tried again in place
+//	no handler knows its type    it waits in the retry tiers and is looked at again, ever more rarely, until the limit
+//	it is not due                it waits in the retry tiers; below a tenth of a second, aside
 //	handler panics, exits        a failure like any other; the slot goes on
 //	handler outlives its timeout its context ends; it keeps its slot until it returns, and its answer counts
 //	record can't be decoded      dead letter byte for byte, "undecodable"; those behind it go on
-//	broker refuses a letter      tried until acknowledged; the offset is held
+//	broker refuses a successor   a retry or a letter: tried until acknowledged; the offset is held
 //	broker is away               fetches, letters and commits go on when it is back; handlers run meanwhile
 //	rebalance                    revoked partitions: nothing new starts, up to Drain for what runs, commit, forget.
 //	                             Kafka's client polls nothing for this queue meanwhile

@@ -37,9 +37,9 @@ func (c *Consumer) execute(h Handler, t *turn, exited func(outcome)) (o outcome)
 		cancel()
 		switch v := recover(); {
 		case v != nil:
-			o = c.verdict(&PanicError{Value: v, Stack: debug.Stack()})
+			o = c.verdict(t, &PanicError{Value: v, Stack: debug.Stack()})
 		case !returned:
-			exited(c.verdict(errExited))
+			exited(c.verdict(t, errExited))
 		}
 	}()
 	err := h(task.NewContext(ctx, &t.task), &t.task)
@@ -47,15 +47,15 @@ func (c *Consumer) execute(h Handler, t *turn, exited func(outcome)) (o outcome)
 		_ = err.Error() // a nil pointer in the interface panics here, where it is one task's failure
 	}
 	returned = true
-	return c.verdict(err)
+	return c.verdict(t, err)
 }
 
 // verdict judges a handler's answer, however it gave it. Once handlers were told to give up, a failure is none.
-func (c *Consumer) verdict(err error) outcome {
+func (c *Consumer) verdict(t *turn, err error) outcome {
 	if err != nil && c.handling.Err() != nil {
 		return outcome{kind: abandoned}
 	}
-	return judge(err)
+	return c.judge(t, err)
 }
 
 // timeout is the time that an attempt of this task has: what the task asks for within the type's or the queue's limit,

@@ -13,6 +13,8 @@ import (
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/tier"
+	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -60,7 +62,8 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 func newStage(t *testing.T, dial dialer, partitions int32, others []string, opts ...kfake.Opt) *stage {
 	t.Helper()
 	opts = append(opts, kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second),
-		kfake.SeedTopics(partitions, names.Pending("tasks"), names.Dead("tasks")))
+		kfake.SeedTopics(partitions, names.Pending("tasks"), names.Dead("tasks")),
+		kfake.SeedTopics(tier.Minute.Partitions, names.RetryMinute("tasktier")), kfake.SeedTopics(tier.Hour.Partitions, names.RetryHour("tasktier")))
 	for _, q := range others {
 		opts = append(opts, kfake.SeedTopics(1, names.Pending(q), names.Dead(q)))
 	}
@@ -135,7 +138,7 @@ func (s *stage) flush() {
 func (s *stage) config(mux *consumer.Mux) consumer.Config {
 	return consumer.Config{
 		Kafka:   []kgo.Opt{kgo.SeedBrokers(s.cluster.ListenAddrs()...), kgo.Dialer(s.dialer)},
-		Queues:  []consumer.Queue{{Name: "tasks"}},
+		Queues:  []consumer.Queue{{Name: "tasks", Retry: retry.Policy{MaxAttempts: 1}}}, // a failure is final
 		Mux:     mux,
 		Node:    "test",
 		Settled: s.observe,
@@ -144,6 +147,9 @@ func (s *stage) config(mux *consumer.Mux) consumer.Config {
 }
 
 func (s *stage) observe(e consumer.Settled) {
+	if !e.State.Terminal() {
+		return // it comes back
+	}
 	s.mu.Lock()
 	s.settled = append(s.settled, e)
 	s.mu.Unlock()
@@ -174,6 +180,26 @@ func (s *stage) await(n int) []consumer.Settled {
 			s.t.Fatalf("%d of %d deliveries are settled", len(s.ends()), n)
 		}
 	}
+}
+
+// forward brings back what waits in the retry tiers, until the test ends.
+func (s *stage) forward() {
+	s.t.Helper()
+	f, err := retry.New(retry.Config{
+		Kafka: []kgo.Opt{kgo.SeedBrokers(s.cluster.ListenAddrs()...), kgo.Dialer(s.dialer)}, Fallback: "tasks", Node: "test", Log: zaptest.NewLogger(s.t),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	s.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+	})
 }
 
 // A node is a consumer that runs.

@@ -165,6 +165,7 @@ func TestHandlersChangeWhileTasksFlow(t *testing.T) {
 		runs := newTally()
 		h := func(_ context.Context, t *task.Task) error { runs.run(t); return nil }
 		handle(t, mux, "stays", h)
+		s.forward()
 		n := s.start(s.config(mux))
 		n.assigned(3)
 		var wg sync.WaitGroup

@@ -3,45 +3,92 @@ package consumer
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 	"go.uber.org/zap"
 )
 
-// A kind is what becomes of a turn after an attempt.
+// A kind is what becomes of a turn.
 type kind uint8
 
 const (
 	succeeds  kind = iota
 	dies           // to the dead letters
-	snoozes        // put aside, started again later
+	retries        // comes back as the next turn, for the next attempt
+	snoozes        // comes back as the next turn, no attempt used
+	postpones      // comes back as it is: it was not due
 	abandoned      // this node gave it up: neither success nor failure, delivered again
 )
 
 type outcome struct {
 	kind   kind
 	reason task.Reason   // of a death
-	err    error         // of a death
-	delay  time.Duration // of a snooze
+	err    error         // of a failure
+	delay  time.Duration // of a retry or a snooze
+	due    time.Time     // of a task that was not due
+	state  task.State    // of a task that comes back
+	note   string        // what the successor carries as its error, if it was no failure
 }
 
 var errExpired = errors.New("its expiry passed before an attempt could start")
 
-// judge reads a handler's answer. Until retry tiers exist, a failure is final.
-func judge(err error) outcome {
+// judge reads a handler's answer.
+func (c *Consumer) judge(t *turn, err error) outcome {
 	if err == nil {
 		return outcome{kind: succeeds}
 	}
 	switch e := task.Word(err).(type) { //nolint:errorlint // Word has unwrapped it
 	case *task.SnoozeError:
-		return outcome{kind: snoozes, delay: e.Delay}
+		return outcome{kind: snoozes, delay: e.Delay, state: task.Pending}
 	case *task.PermanentError:
 		return outcome{kind: dies, reason: task.ReasonFailed, err: err}
-	default:
+	}
+	delay, again := c.policy(t).Next(t.task.Attempt, t.task.MaxAttempts, err)
+	if !again {
 		return outcome{kind: dies, reason: task.ReasonExhausted, err: err}
 	}
+	return outcome{kind: retries, delay: delay, err: err, state: task.Retrying}
+}
+
+// policy is the retry policy of a turn's type.
+func (c *Consumer) policy(t *turn) retry.Policy {
+	return c.cfg.Types[t.task.Type].Retry.Over(t.part.queue.Retry)
+}
+
+// successor is the record by which a turn comes back.
+func (t *turn) successor(o outcome) retry.Wait {
+	w := retry.Wait{
+		Queue: t.part.queue.Name, Record: t.record,
+		Generation: t.task.Generation, Turn: t.task.Turn, Attempt: t.task.Attempt,
+	}
+	stamp, _ := record.ReadStamp(t.record) // a stamp that can't be read was refused by Decode
+	w.Err, w.FirstErr = stamp.Err, stamp.FirstErr
+	if strings.HasPrefix(w.Err, noHandlerSince) {
+		w.Err = ""
+	}
+	switch o.kind {
+	case postpones:
+		w.Due = o.due
+		return w
+	case retries:
+		w.Attempt++
+		w.Err = o.err.Error()
+		if w.FirstErr == "" {
+			w.FirstErr = w.Err
+		}
+	default:
+		o.delay = max(o.delay, minSnooze)
+		if o.note != "" {
+			w.Err = o.note
+		}
+	}
+	w.Turn++
+	w.Due = time.Now().Add(min(o.delay, t.part.queue.Horizon))
+	return w
 }
 
 // unfit says why a record can't be obeyed: it is no task, or it asks for the impossible. A nil error means it can.
@@ -60,24 +107,38 @@ func (q *queue) unfit(t *turn) (task.Reason, error) {
 }
 
 const (
-	firstUnhandled = time.Second
-	maxUnhandled   = time.Minute
+	minUnhandled = time.Second
+	maxUnhandled = 10 * time.Minute
+	// noHandlerSince begins the error that a task carries while no node knows its type; a time follows.
+	noHandlerSince = "no handler since "
 )
 
-// unhandled puts a task off whose type has no handler here, a little longer each time, until the queue's limit: a
-// deployment that is under way may bring the handler.
+// unhandled puts a task off whose type has no handler here, until the queue's limit: another deployment may know it, or
+// one that is under way. The longer it has waited, the rarer it is looked at.
 func (q *queue) unhandled(t *turn) outcome {
-	if t.puts == 0 {
-		t.missed = time.Now()
+	since := t.missed
+	if since.IsZero() {
+		since = q.firstMissed(t)
+		t.missed = since
 	}
-	waited := time.Since(t.missed)
+	waited := max(time.Since(since), 0)
 	if waited >= q.Unhandled {
 		return outcome{kind: dies, reason: task.ReasonUnhandled, err: fmt.Errorf("no handler for type %q for %v", t.task.Type, q.Unhandled)}
 	}
-	if t.puts == 0 && q.trouble.allow() {
+	if q.unknown.allow() {
 		q.consumer.cfg.Log.Warn("no handler for this type; waiting for one", append(fields(&t.task), zap.Duration("limit", q.Unhandled))...)
 	}
-	delay := min(firstUnhandled<<min(t.puts, 10), maxUnhandled, q.Unhandled-waited)
-	t.puts++
-	return outcome{kind: snoozes, delay: delay}
+	delay := min(max(waited/4, minUnhandled), maxUnhandled, q.Unhandled-waited)
+	return outcome{kind: snoozes, delay: delay, state: task.Pending, note: noHandlerSince + since.UTC().Format(time.RFC3339)}
+}
+
+// firstMissed is when a node missed the handler first: the task carries it along.
+func (q *queue) firstMissed(t *turn) time.Time {
+	stamp, _ := record.ReadStamp(t.record) // a stamp that can't be read was refused by Decode
+	if text, ok := strings.CutPrefix(stamp.Err, noHandlerSince); ok {
+		if since, err := time.Parse(time.RFC3339, text); err == nil {
+			return since
+		}
+	}
+	return time.Now()
 }

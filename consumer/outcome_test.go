@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 )
 
@@ -44,9 +45,11 @@ func TestJudge(t *testing.T) {
 		{"panic with a word", &PanicError{Value: task.Permanent(cause)}, dies, task.ReasonFailed, 0},
 		{"panic with anything", &PanicError{Value: 42}, dies, task.ReasonExhausted, 0},
 	}
+	c := &Consumer{}
+	last := &turn{task: task.Task{Attempt: 3}, part: &partition{queue: &queue{Queue: Queue{Retry: retry.Policy{MaxAttempts: 3}}}}}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := judge(tt.err)
+			got := c.judge(last, tt.err)
 			if got.kind != tt.kind || got.reason != tt.reason || got.delay != tt.delay {
 				t.Errorf("got %+v, want kind %d, reason %q, delay %v", got, tt.kind, tt.reason, tt.delay)
 			}

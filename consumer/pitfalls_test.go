@@ -292,6 +292,7 @@ func TestPitfall16NackIsRedelivered(t *testing.T) {
 			}
 			return nil
 		})
+		s.forward()
 		n := s.start(s.config(mux))
 		s.send("later", 10)
 		s.await(10)

@@ -35,7 +35,8 @@ type queue struct {
 
 	lastPoll atomic.Int64 // Unix nanoseconds of the poll loop's last sign of life
 	count    counters
-	trouble  throttle
+	trouble  throttle // of fetches and commits
+	unknown  throttle // of types without a handler
 }
 
 // turnSlab is how many turns are allocated at once. One turn that stays at work keeps its neighbours' memory.

@@ -11,14 +11,16 @@ import (
 
 // counters count what happened in a queue since the start of the process.
 type counters struct {
-	polled, started, succeeded, dead, snoozed, dropped atomic.Uint64
+	polled, started, succeeded, dead, retried, snoozed, dropped atomic.Uint64
 }
 
 func (n *counters) settle(s Settled) {
-	if s.State == task.Succeeded {
+	switch s.State {
+	case task.Succeeded:
 		n.succeeded.Add(1)
-	} else {
+	case task.Dead:
 		n.dead.Add(1)
+	default: // it comes back, which was counted when that was decided
 	}
 }
 
@@ -34,7 +36,7 @@ type Stats struct {
 
 	// Counts since the start of the process. Dropped are deliveries that this node ended without an outcome, because
 	// their partition moved or the node stopped: they are delivered again.
-	Polled, Started, Succeeded, Dead, Snoozed, Dropped uint64
+	Polled, Started, Succeeded, Dead, Retried, Snoozed, Dropped uint64
 }
 
 // Stats returns a snapshot for every queue, in the order of the configuration.
@@ -48,6 +50,7 @@ func (c *Consumer) Stats() []Stats {
 			Started:    q.count.started.Load(),
 			Succeeded:  q.count.succeeded.Load(),
 			Dead:       q.count.dead.Load(),
+			Retried:    q.count.retried.Load(),
 			Snoozed:    q.count.snoozed.Load(),
 			Dropped:    q.count.dropped.Load(),
 		}

@@ -18,8 +18,7 @@ type turn struct {
 	bytes  int64     // charged to the window
 	bad    error     // why the record is no task that can be obeyed; a *record.Error
 	lane   string    // the ordering key, or "" when it waits for nobody
-	puts   int       // how often this node put it off because no handler knew its type
-	missed time.Time // when it did so first
+	missed time.Time // when a node first knew no handler for it; zero: none has been missed
 }
 
 // origin names the record: topic/partition/offset.

@@ -2,13 +2,10 @@ package deadletter
 
 import (
 	"context"
-	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/internal/outbox"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -32,36 +29,29 @@ type Letter struct {
 
 // A Writer writes letters. It is safe for concurrent use.
 type Writer struct {
-	client *kgo.Client
+	outbox *outbox.Outbox
 	node   string
-	log    *zap.Logger
-
-	pending  sync.WaitGroup // letters whose done was not called yet
-	lastWarn atomic.Int64   // Unix nanoseconds
 }
 
 // NewWriter returns a writer that produces with client, which stays its owner's, under the name of node.
 func NewWriter(client *kgo.Client, node string, log *zap.Logger) *Writer {
-	return &Writer{client: client, node: node, log: log}
+	return &Writer{outbox: outbox.New(client, "a dead letter", log), node: node}
 }
 
 // Write sends a letter and calls done exactly once: with nil when all in-sync replicas have it, or with ctx's error when
 // ctx ended before that; then it is unknown whether the letter was written. It returns at once unless the client's buffer
 // is full. done must not block.
 func (w *Writer) Write(ctx context.Context, l Letter, done func(error)) {
-	w.pending.Add(1)
-	w.try(ctx, w.render(l), nil, func(err error) {
-		done(err)
-		w.pending.Done()
-	})
+	died := time.Now()
+	w.outbox.Send(ctx, outbox.Parcel{Render: func() *kgo.Record { return w.render(l, died) }, Done: done})
 }
 
 // Close waits until every letter's done was called. End their contexts first.
-func (w *Writer) Close() { w.pending.Wait() }
+func (w *Writer) Close() { w.outbox.Close() }
 
 // render makes the letter's record.
-func (w *Writer) render(l Letter) *kgo.Record {
-	s := record.Stamp{Reason: l.Reason, Err: l.Err.Error(), Origin: l.Origin, Node: w.node, Died: time.Now()}
+func (w *Writer) render(l Letter, died time.Time) *kgo.Record {
+	s := record.Stamp{Reason: l.Reason, Err: l.Err.Error(), Origin: l.Origin, Node: w.node, Died: died}
 	if old, err := record.ReadStamp(l.Record); err == nil {
 		s.FirstErr = old.FirstErr
 	}
@@ -74,42 +64,4 @@ func (w *Writer) render(l Letter) *kgo.Record {
 		s.Generation, s.Turn, s.Attempt = t.Generation, t.Turn, t.Attempt
 	}
 	return record.Move(l.Record, names.Dead(l.Queue), key, s)
-}
-
-// try produces the record; when the broker refuses it, again after a while.
-func (w *Writer) try(ctx context.Context, r *kgo.Record, pause *backoff.ExponentialBackOff, done func(error)) {
-	w.client.Produce(ctx, r, func(_ *kgo.Record, err error) {
-		switch {
-		case err == nil:
-			done(nil)
-			return
-		case ctx.Err() != nil || errors.Is(err, kgo.ErrClientClosed):
-			done(err)
-			return
-		}
-		w.warn(r, err)
-		if pause == nil {
-			pause = backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
-				backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
-		}
-		// The letter counts as pending meanwhile, so Close waits for this goroutine too.
-		go func() {
-			timer := time.NewTimer(pause.NextBackOff())
-			defer timer.Stop()
-			select {
-			case <-timer.C:
-				w.try(ctx, r, pause, done)
-			case <-ctx.Done():
-				done(ctx.Err())
-			}
-		}()
-	})
-}
-
-func (w *Writer) warn(r *kgo.Record, err error) {
-	now, last := time.Now().UnixNano(), w.lastWarn.Load()
-	if now-last > int64(30*time.Second) && w.lastWarn.CompareAndSwap(last, now) {
-		w.log.Error("a dead letter is refused; trying on, its task's offset is held", zap.String("topic", r.Topic),
-			zap.Int("bytes", record.Size(r)), zap.ByteString("key", r.Key), zap.Error(err))
-	}
 }

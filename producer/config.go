@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -25,6 +26,9 @@ type Config struct {
 	Brokers []string
 	// Queue is where tasks go that name none. Empty: [DefaultQueue].
 	Queue string
+	// Prefix names the retry tiers of the installation, where delayed tasks wait; the nodes' kafka.prefix. Empty:
+	// "tasktier".
+	Prefix string
 	// Source is the CloudEvents source of tasks that name none, a URI reference. Ids need to be unique within it, so
 	// services should each have their own. Empty: [DefaultSource].
 	Source string
@@ -61,6 +65,9 @@ func (c Config) withDefaults() (Config, error) {
 	if err := names.ValidQueue(c.Queue); err != nil {
 		return c, err
 	}
+	if c.Prefix == "" {
+		c.Prefix = "tasktier"
+	}
 	if c.Source == "" {
 		c.Source = DefaultSource
 	}
@@ -86,6 +93,7 @@ func (c Config) options() []kgo.Opt {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(int32(c.MaxBytes)),
 		kgo.ProducerLinger(c.Linger),
+		kgo.RecordPartitioner(tier.Partitioner(c.Prefix)),
 		// How soon the cluster is asked again who leads a partition. The client's default of 5s would be the length of
 		// a pause in publishing whenever a leader moves.
 		kgo.MetadataMinAge(500 * time.Millisecond),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -85,11 +86,24 @@ func (d *delivery) prepare(t *task.Task) error {
 		}
 	}
 	d.record = record.Encode(&c, topic)
+	d.route(&c)
 	if n := record.Size(d.record); n > d.p.cfg.MaxBytes {
 		return fmt.Errorf("%w: %d bytes with its attributes, at most %d; keep the payload elsewhere and send where it is, "+
 			"or raise Config.MaxBytes and the topic's max.message.bytes", ErrTooLarge, n, d.p.cfg.MaxBytes)
 	}
 	return nil
+}
+
+// route sends a task that is not due yet to the retry tier where it waits.
+func (d *delivery) route(t *task.Task) {
+	due := t.NotBefore.Add(time.Millisecond - 1).Truncate(time.Millisecond) // never early
+	place := tier.Route(due, time.Now())
+	if t.NotBefore.IsZero() || !place.Wait {
+		return
+	}
+	d.receipt.Topic = place.Topic(d.p.cfg.Prefix)
+	d.record = record.Move(d.record, d.receipt.Topic, d.record.Key, record.Stamp{Queue: t.Queue, Due: due, Turn: 1, Attempt: 1})
+	d.record.Partition = place.Partition
 }
 
 // topicOf is where t goes.

@@ -10,7 +10,7 @@ import (
 func TestDependencies(t *testing.T) {
 	const module = "github.com/tasktier/tasktier/"
 	allowed := []string{
-		"producer", "task", "internal/record", "internal/names",
+		"producer", "task", "internal/record", "internal/names", "internal/tier",
 		"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kbin",
 		"github.com/twmb/franz-go/pkg/kerr", "github.com/twmb/franz-go/pkg/kversion", "github.com/twmb/franz-go/pkg/sasl",
 		"github.com/klauspost/compress", "github.com/pierrec/lz4/v4",

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/tasktier/tasktier/producer"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,7 +31,8 @@ func within(t testing.TB, d time.Duration) context.Context {
 // cluster is a Kafka of one broker with three partitions for the default queue.
 func cluster(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
-	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(3, "tasks.pending", "mail.pending")}, opts...)...)
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(3, "tasks.pending", "mail.pending"),
+		kfake.SeedTopics(tier.Minute.Partitions, "tasktier.retry.minute"), kfake.SeedTopics(tier.Hour.Partitions, "tasktier.retry.hour")}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

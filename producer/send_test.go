@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/tasktier/tasktier/producer"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -25,7 +26,7 @@ func TestSend(t *testing.T) {
 	var tasks []*task.Task
 	want := map[string]*task.Task{}
 	for i := range 100 {
-		tk := task.New("mail.send", fmt.Appendf(nil, `{"n":%d}`, i), task.In(time.Hour), task.WithHeader("x-tenant", "7"))
+		tk := task.New("mail.send", fmt.Appendf(nil, `{"n":%d}`, i), task.In(-time.Hour), task.ExpiresIn(time.Hour), task.WithHeader("x-tenant", "7"))
 		tasks, want[tk.ID] = append(tasks, tk), tk
 	}
 	if err := p.Send(within(t, patience), tasks...); err != nil {
@@ -41,7 +42,7 @@ func TestSend(t *testing.T) {
 			t.Fatalf("task %q was not sent, or came twice", got.ID)
 		}
 		delete(want, got.ID)
-		if got.Source != "/shop" || got.Type != w.Type || string(got.Payload) != string(w.Payload) || !got.NotBefore.Equal(w.NotBefore) || got.Header("x-tenant") != "7" {
+		if got.Source != "/shop" || got.Type != w.Type || string(got.Payload) != string(w.Payload) || !got.Expires.Equal(w.Expires) || got.Header("x-tenant") != "7" {
 			t.Errorf("got %+v, sent %+v", got, *w)
 		}
 		if w.Source != "" || w.Queue != "" {
@@ -324,6 +325,33 @@ func TestTrace(t *testing.T) {
 		}
 		if want := map[string]string{"hooked": hooked + " a=b", "own": own + " "}[got.Type]; got.TraceParent+" "+got.TraceState != want {
 			t.Errorf("%s: got %q, %q", got.Type, got.TraceParent, got.TraceState)
+		}
+	}
+}
+
+// A delayed task goes straight to the retry tier where it waits, with the queue and the millisecond to return at.
+func TestSendDelayed(t *testing.T) {
+	c := cluster(t)
+	p := open(t, producer.Config{Brokers: c.ListenAddrs()})
+	for _, tt := range []struct {
+		in    time.Duration
+		topic string
+	}{{time.Hour, "tasktier.retry.minute"}, {24 * time.Hour, "tasktier.retry.hour"}} {
+		tk := task.New("t", []byte("payload"), task.In(tt.in), task.Queue("mail"))
+		got, err := p.SendOne(within(t, patience), tk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := read(t, c, tt.topic, 1)[0]
+		stamp, err := record.ReadStamp(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if late := stamp.Due.Sub(tk.NotBefore); stamp.Queue != "mail" || late < 0 || late >= time.Millisecond || stamp.Turn != 1 || stamp.Attempt != 1 {
+			t.Errorf("stamp %+v, want mail at %v", stamp, tk.NotBefore)
+		}
+		if place := tier.Route(stamp.Due, time.Now()); got.Topic != tt.topic || got.Partition != r.Partition || r.Partition != place.Partition {
+			t.Errorf("it is in %s/%d, want %s/%d", got.Topic, r.Partition, tt.topic, place.Partition)
 		}
 	}
 }

@@ -14,6 +14,9 @@ const (
 	Canceled  State = "canceled"
 )
 
+// Terminal says whether nothing more becomes of a task in this state by itself.
+func (s State) Terminal() bool { return s == Succeeded || s == Dead || s == Canceled }
+
 // A Reason says why a task is dead.
 type Reason string
 

@@ -139,7 +139,7 @@ func addsUp(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		var e end
 		ts.Check(json.Unmarshal(scan.Bytes(), &e))
-		if who := e.Source + "\x00" + e.ID; !ended[who] {
+		if who := e.Source + "\x00" + e.ID; e.State.Terminal() && !ended[who] {
 			ended[who] = true
 			if e.State == "dead" {
 				dead++

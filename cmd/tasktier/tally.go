@@ -75,6 +75,9 @@ func (t *tally) unsent(source, id string, isNew bool) {
 
 // settle notes how a delivery ended, and says whether that ended a task of the file. The first end counts.
 func (t *tally) settle(s consumer.Settled) bool {
+	if !s.State.Terminal() {
+		return false // it comes back
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	who := identify(s.Task.Source, s.Task.ID)

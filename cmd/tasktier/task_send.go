@@ -143,7 +143,7 @@ func (c *cli) sendOne(ctx context.Context, typ string, s sending) error {
 		return err
 	}
 	p, err := producer.New(producer.Config{
-		Brokers: cfg.Kafka.Brokers, Queue: c.queue, MaxBytes: int(c.queueSettings(cfg).MaxBytes), Options: opts,
+		Brokers: cfg.Kafka.Brokers, Queue: c.queue, Prefix: cfg.Kafka.Prefix, MaxBytes: int(c.queueSettings(cfg).MaxBytes), Options: opts,
 	})
 	if err != nil {
 		return err

@@ -32,6 +32,9 @@ func RetryMinute(prefix string) string { return prefix + ".retry.minute" }
 // RetryHour is the retry tier whose slots are an hour long.
 func RetryHour(prefix string) string { return prefix + ".retry.hour" }
 
+// RetryGroup is the consumer group that brings tasks back from the tiers.
+func RetryGroup(prefix string) string { return prefix + ".retry" }
+
 // Group is the consumer group that executes a queue's tasks.
 func Group(prefix, queue string) string { return prefix + "." + queue }
 

@@ -61,6 +61,9 @@ func compare(s Spec, partitions int32, replication int16, settings map[string]st
 			Setting: "partitions", Have: strconv.Itoa(int(partitions)), Want: "at least " + strconv.Itoa(int(s.Partitions)),
 			Mend: Grow, Why: "fewer nodes can share the queue",
 		}
+		if s.Wheel {
+			f.Unsafe, f.Why = true, "tasks are routed to partitions that are not there"
+		}
 		if s.Ordered {
 			f.Mend = GrowKeyed
 			f.Why += ". Growing moves keys to other partitions, where newer tasks may overtake older ones of their key: " +

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/internal/tier"
 )
 
 // LetterRoom is what dead-letter topics take per record beyond what pending takes, in bytes: a letter is its original
@@ -33,6 +34,8 @@ type Spec struct {
 	Settings    []Setting
 	// Ordered: the records of a key are in one partition, so more partitions would tear keys apart.
 	Ordered bool
+	// Wheel: tasks are routed to each of the partitions by its number, so they must all be there.
+	Wheel bool
 	// Follows is the topic whose records must fit in here too, partitions and size: for dead letters. Empty: none.
 	Follows string
 }
@@ -82,6 +85,24 @@ func pending(prefix string, q Queue) Spec {
 			{Name: maxMessageBytes, Value: strconv.Itoa(q.MaxBytes), Rule: AtLeast, Why: "larger tasks are refused"},
 		},
 	}
+}
+
+// Tiers are the retry tiers of an installation, which its queues share; maxBytes is the largest max.message.bytes of their
+// pending topics. A partition is a slot of the timing wheel (package internal/tier), so there may not be fewer.
+func Tiers(prefix string, maxBytes int, replication int16) []Spec {
+	spec := func(name string, t tier.Tier) Spec {
+		return Spec{
+			Name: name, Group: names.RetryGroup(prefix), Partitions: t.Partitions, Replication: replication, Wheel: true,
+			Settings: []Setting{
+				{Name: "cleanup.policy", Value: "delete", Unsafe: true, Why: "compaction deletes tasks that share a key and refuses those without one"},
+				{Name: "retention.ms", Value: "-1", Unsafe: true, Why: "tasks that wait longer are deleted"},
+				{Name: "retention.bytes", Value: "-1", Unsafe: true, Why: "the oldest tasks are deleted when a partition outgrows it"},
+				{Name: "message.timestamp.type", Value: "LogAppendTime", Why: "the clocks of producers decide how old a record is"},
+				{Name: maxMessageBytes, Value: strconv.Itoa(maxBytes + LetterRoom), Rule: AtLeast, Unsafe: true, Why: "the retry of a large task can't be written"},
+			},
+		}
+	}
+	return []Spec{spec(names.RetryMinute(prefix), tier.Minute), spec(names.RetryHour(prefix), tier.Hour)}
 }
 
 // dead topics are compacted, so that a letter stays until its tombstone comes, and both go soon after. Without a bound

@@ -1,0 +1,97 @@
+// Package outbox produces records until they are acknowledged: for what must follow before an offset may be completed.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/tasktier/tasktier/internal/record"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+)
+
+// An Outbox produces with a client that stays its owner's. It is safe for concurrent use.
+type Outbox struct {
+	client *kgo.Client
+	what   string // what a record is, for the log
+	log    *zap.Logger
+
+	pending  sync.WaitGroup // records whose done was not called yet
+	lastWarn atomic.Int64   // Unix nanoseconds
+}
+
+// New returns an outbox of records that the log calls what.
+func New(client *kgo.Client, what string, log *zap.Logger) *Outbox {
+	return &Outbox{client: client, what: what, log: log}
+}
+
+// A Parcel is a record to be sent.
+type Parcel struct {
+	// Render makes the record, for every try anew.
+	Render func() *kgo.Record
+	// Refused, if not nil, is told that the broker refused a try, and how long it has been trying. An error that it
+	// returns ends the trying; what it changes counts for the next Render.
+	Refused func(r *kgo.Record, err error, after time.Duration) error
+	// Done is called exactly once: with nil when all in-sync replicas have the record, with Refused's error, or with an
+	// error when the context ended before that; then it is unknown whether the record was written. It must not block.
+	Done func(error)
+}
+
+// Send sends a parcel. It returns at once unless the client's buffer is full. What is refused is tried again with growing
+// pauses, and logged at most every half minute.
+func (o *Outbox) Send(ctx context.Context, p Parcel) {
+	o.pending.Add(1)
+	o.try(ctx, p, nil)
+}
+
+// Close waits until every parcel's Done was called. End their contexts, or close the client, first.
+func (o *Outbox) Close() { o.pending.Wait() }
+
+func (o *Outbox) done(p Parcel, err error) {
+	p.Done(err)
+	o.pending.Done()
+}
+
+func (o *Outbox) try(ctx context.Context, p Parcel, pause *backoff.ExponentialBackOff) {
+	o.client.Produce(ctx, p.Render(), func(r *kgo.Record, err error) {
+		if err == nil || ctx.Err() != nil || errors.Is(err, kgo.ErrClientClosed) {
+			o.done(p, err)
+			return
+		}
+		if pause == nil {
+			// By default it would give up after a quarter of an hour.
+			pause = backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
+				backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
+		}
+		if p.Refused != nil {
+			if err := p.Refused(r, err, pause.GetElapsedTime()); err != nil {
+				o.done(p, err)
+				return
+			}
+		}
+		o.warn(r, err)
+		// The parcel is pending meanwhile, so Close waits for this goroutine too.
+		go func() {
+			timer := time.NewTimer(pause.NextBackOff())
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+				o.try(ctx, p, pause)
+			case <-ctx.Done():
+				o.done(p, ctx.Err())
+			}
+		}()
+	})
+}
+
+func (o *Outbox) warn(r *kgo.Record, err error) {
+	now, last := time.Now().UnixNano(), o.lastWarn.Load()
+	if now-last > int64(30*time.Second) && o.lastWarn.CompareAndSwap(last, now) {
+		o.log.Error(o.what+" is refused; trying on, its task's offset is held", zap.String("topic", r.Topic),
+			zap.Int("bytes", record.Size(r)), zap.ByteString("key", r.Key), zap.Error(err))
+	}
+}

@@ -1,0 +1,329 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tasktier/tasktier/deadletter"
+	"github.com/tasktier/tasktier/internal/tier"
+	"github.com/tasktier/tasktier/task"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+)
+
+// Config says how a forwarder works. Zero values mean the default that stands with the field.
+type Config struct {
+	// Kafka says how to reach the cluster. Required.
+	Kafka []kgo.Opt
+	// Prefix names the tiers and the group. Default "tasktier".
+	Prefix string
+	// Fallback is the queue whose dead letters take records that name no queue. Required.
+	Fallback string
+	// Node is this process's name in dead letters.
+	Node string
+	// MaxBytes bounds the records that wait in memory. Default 64 MiB.
+	MaxBytes int64
+	// MaxMessageBytes is the largest record that is written. Default 1 MiB + 64 KiB.
+	MaxMessageBytes int
+	// SessionTimeout is how long Kafka waits for a sign of life. Default 10 s.
+	SessionTimeout time.Duration
+	// Log receives what an operator acts on. Default: nothing.
+	Log *zap.Logger
+}
+
+// A Forwarder brings waiting tasks back to their queues. Build one with [New]; Run it once. Every node has one: they
+// share the partitions of the tiers.
+type Forwarder struct {
+	cfg     Config
+	group   *kgo.Client // membership and commits; it never fetches
+	adm     *kadm.Client
+	out     *kgo.Client
+	writer  *Writer
+	letters *deadletter.Writer
+
+	calls chan func()   // to be run by the loop
+	ended chan struct{} // closed when the loop has ended
+	reads chan read     // from the readers
+
+	// What follows belongs to the loop.
+	slots    map[place]*slot
+	opened   []*slot   // those that are open
+	bytes    int64     // in all heaps
+	flying   int64     // bytes that are being written
+	reviewed time.Time // when review ran last, by the wall clock
+	commitAt time.Time // when to commit; zero: there is nothing to
+	reviewAt time.Time // when it is to run next
+	leaving  *leaving  // partitions that are being given back
+
+	commitMu   sync.Mutex // one commit at a time, so that an older one never overwrites a newer
+	committing atomic.Bool
+	background sync.WaitGroup // commits and readers
+
+	ackMu sync.Mutex
+	acks  []ack
+	acked chan struct{}
+
+	writing     context.Context
+	stopWriting context.CancelFunc
+	counts      counts
+}
+
+type place struct {
+	hour      bool
+	partition int32
+}
+
+// An ack tells that an item's copy was acknowledged, or given up because the forwarder ends.
+type ack struct {
+	opening *opening
+	item    *item
+	err     error
+	instead func() // what to do if it failed; may be nil
+}
+
+// A read is what a reader has fetched.
+type read struct {
+	opening *opening
+	records []*kgo.Record
+}
+
+type counts struct{ forwarded, routed, dead, dropped atomic.Uint64 }
+
+// Stats counts what a forwarder did since the start of the process.
+type Stats struct {
+	Forwarded uint64 // records brought back to their queue
+	Routed    uint64 // records handed on within the tiers
+	Dead      uint64 // records that could not be obeyed
+	Reread    uint64 // records dropped for want of memory, and read again later
+}
+
+// Stats returns a snapshot.
+func (f *Forwarder) Stats() Stats {
+	return Stats{f.counts.forwarded.Load(), f.counts.routed.Load(), f.counts.dead.Load(), f.counts.dropped.Load()}
+}
+
+const (
+	// maxReaders bounds the partitions that are read at once: a dozen are open at any time, more after an outage.
+	maxReaders = 24
+	// commitEvery is how often progress is committed: what was forwarded since is forwarded again after a crash.
+	commitEvery = 200 * time.Millisecond
+	// burst is how many records are forwarded before the loop looks at anything else.
+	burst = 1000
+	// maxBuffered and maxBufferedBytes bound what waits in the client that writes.
+	maxBuffered      = 50_000
+	maxBufferedBytes = 64 << 20
+	// fullPause is the time between two looks at a producer that has no room.
+	fullPause = 5 * time.Millisecond
+	// settleFor bounds the wait for acknowledgements when partitions are given back.
+	settleFor = 5 * time.Second
+)
+
+// New builds a forwarder. Whoever builds one must Run it.
+func New(cfg Config) (*Forwarder, error) {
+	if cfg.Prefix == "" {
+		cfg.Prefix = "tasktier"
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = 64 << 20
+	}
+	if cfg.MaxMessageBytes == 0 {
+		cfg.MaxMessageBytes = 1<<20 + 64<<10
+	}
+	if cfg.SessionTimeout == 0 {
+		cfg.SessionTimeout = 10 * time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if len(cfg.Kafka) == 0 || cfg.Fallback == "" {
+		return nil, errors.New("configure forwarder: no Kafka brokers, or no queue for letters")
+	}
+	f := &Forwarder{
+		cfg:   cfg,
+		calls: make(chan func()),
+		ended: make(chan struct{}),
+		reads: make(chan read),
+		slots: make(map[place]*slot),
+		acked: make(chan struct{}, 1),
+	}
+	var err error
+	if f.out, err = kgo.NewClient(append(OutOptions(cfg.Kafka, cfg.Prefix, cfg.MaxMessageBytes),
+		kgo.MaxBufferedRecords(maxBuffered), kgo.MaxBufferedBytes(max(maxBufferedBytes, 2*cfg.MaxMessageBytes)))...); err != nil {
+		return nil, fmt.Errorf("configure forwarder: %w", err)
+	}
+	f.adm = kadm.NewClient(f.out)
+	f.writer = NewWriter(f.out, cfg.Prefix, cfg.Log)
+	f.letters = deadletter.NewWriter(f.out, cfg.Node, cfg.Log)
+	f.writing, f.stopWriting = context.WithCancel(context.Background())
+	return f, nil
+}
+
+// OutOptions are those of a client that writes to tiers, queues and dead letters. Its owner bounds its buffer.
+func OutOptions(kafka []kgo.Opt, prefix string, maxMessageBytes int) []kgo.Opt {
+	return append(append([]kgo.Opt{}, kafka...),
+		kgo.ProducerLinger(0),
+		kgo.ProducerBatchMaxBytes(int32(min(maxMessageBytes+1<<10, 1<<30))),
+		// What could not be written in time is routed anew: its slot may have closed.
+		kgo.RecordDeliveryTimeout(tier.SendTimeout),
+		kgo.RecordPartitioner(tier.Partitioner(prefix)),
+	)
+}
+
+// Run forwards until ctx ends, commits and leaves the group.
+func (f *Forwarder) Run(ctx context.Context) (err error) {
+	if f.group, err = kgo.NewClient(f.groupOptions()...); err != nil {
+		f.out.Close()
+		return fmt.Errorf("join forwarder group: %w", err)
+	}
+	looping, stopLoop := context.WithCancel(context.Background())
+	var loop sync.WaitGroup
+	loop.Go(func() { f.loop(looping) })
+
+	<-ctx.Done()
+	leaving, cancel := context.WithTimeout(context.Background(), 2*settleFor)
+	if err := f.group.LeaveGroupContext(leaving); err != nil { // revokes: waits for what flies, commits
+		f.cfg.Log.Warn("leave forwarder group failed; it will notice by itself", zap.Error(err))
+	}
+	cancel()
+	f.group.Close()
+	f.stopWriting()
+	f.out.Close() // ends what a silent broker keeps in flight, whose context alone does not
+	f.writer.Close()
+	f.letters.Close()
+	stopLoop()
+	loop.Wait()
+	f.background.Wait()
+	return nil
+}
+
+// do runs a function in the loop and waits for it; not at all when the loop has ended. It must not be called from the
+// loop.
+func (f *Forwarder) do(call func()) {
+	done := make(chan struct{})
+	select {
+	case f.calls <- func() { call(); close(done) }:
+		<-done
+	case <-f.ended:
+	}
+}
+
+// loop owns the slots. Nothing in it waits, but for room in the producer's buffer.
+func (f *Forwarder) loop(ctx context.Context) {
+	defer close(f.ended)
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	for {
+		reads := f.reads
+		if f.full() {
+			reads = nil
+			wake.Reset(fullPause)
+		}
+		select {
+		case <-ctx.Done():
+			f.abandon()
+			return
+		case call := <-f.calls:
+			call()
+		case r := <-reads:
+			f.admit(r)
+		case <-f.acked:
+			f.settle()
+		case <-wake.C:
+		}
+		now := time.Now()
+		if now.Before(f.reviewed) || !now.Before(f.reviewAt) {
+			f.review(now)
+		}
+		next := min(f.forward(), max(time.Until(f.reviewAt), 0))
+		if !f.commitAt.IsZero() {
+			if until := time.Until(f.commitAt); until <= 0 {
+				f.commitInBackground()
+			} else {
+				next = min(next, until)
+			}
+		}
+		wake.Reset(next)
+	}
+}
+
+// touch notes that a slot has something to commit: soon, together with what else comes until then.
+func (f *Forwarder) touch(s *slot) {
+	s.dirty = true
+	if f.commitAt.IsZero() {
+		f.commitAt = time.Now().Add(commitEvery)
+	}
+}
+
+// forward produces what is due and returns how long nothing else will be.
+func (f *Forwarder) forward() time.Duration {
+	next := time.Minute
+	for _, s := range f.opened {
+		if s.leaving {
+			continue
+		}
+		for n := 0; ; n++ {
+			top := s.opening.wait.top()
+			if top == nil {
+				break
+			}
+			// The wall clock, not a timer, says when a task is due.
+			if ahead := top.due - time.Now().Add(s.early()).UnixMilli(); ahead > 0 {
+				next = min(next, time.Duration(ahead)*time.Millisecond)
+				break
+			}
+			if n == burst {
+				next = 0
+				break
+			}
+			if f.full() {
+				return min(next, fullPause)
+			}
+			f.bytes -= top.bytes
+			f.launch(s.opening, s.opening.wait.pop())
+		}
+	}
+	return next
+}
+
+// settle finishes what was acknowledged.
+func (f *Forwarder) settle() {
+	f.ackMu.Lock()
+	acks := f.acks
+	f.acks = nil
+	f.ackMu.Unlock()
+	for _, a := range acks {
+		if !a.opening.flying[a.item] {
+			continue // its partition was taken away meanwhile
+		}
+		delete(a.opening.flying, a.item)
+		f.flying -= a.item.bytes
+		switch {
+		case a.err == nil:
+			a.opening.tracker.Finish(a.item.place)
+			f.touch(a.opening.slot)
+		case errors.Is(a.err, ErrTooLarge):
+			f.bury(a.opening, a.item, task.ReasonOversize, a.err)
+		case a.instead != nil && f.writing.Err() == nil:
+			a.instead()
+		}
+		if a.opening.idle() && a.opening.floor != everything {
+			f.reviewAt = time.Time{} // there is more to read
+		}
+	}
+	f.checkLeaving()
+}
+
+// abandon drops everything: the loop ends.
+func (f *Forwarder) abandon() {
+	for _, s := range f.slots {
+		f.closeOpening(s)
+	}
+	clear(f.slots)
+}
+
+func (f *Forwarder) topic(hour bool) string { return tier.Place{Hour: hour}.Topic(f.cfg.Prefix) }
