@@ -282,6 +282,26 @@ func TestPitfall14LettersDoNotSpin(t *testing.T) {
 	})
 }
 
+// The back-off never gives up: by default it would after a quarter of an hour, and the task with it.
+func TestPitfall40TriesPastAQuarterOfAnHour(t *testing.T) {
+	play(t, 1, func(t *testing.T, s *stage) {
+		mux := consumer.NewMux()
+		handle(t, mux, "fails", fails)
+		refuse := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: names.Dead("tasks"), Err: kerr.MessageTooLarge, Count: -1})
+		n := s.start(s.config(mux))
+		s.send("fails", 1)
+		time.Sleep(time.Hour)
+		refuse.Remove()
+		s.await(1)
+		if got := len(s.letters()); got != 1 {
+			t.Errorf("%d letters", got)
+		}
+		if err := n.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // What is put off is given again in this process: it does not hold the commit for ever.
 func TestPitfall16NackIsRedelivered(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {

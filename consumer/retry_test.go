@@ -9,9 +9,13 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/consumer"
+	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // A failed task comes back when the policy or the handler says, as the next turn and attempt, and holds nothing back
@@ -93,6 +97,72 @@ func TestOrderedFailuresStayInPlace(t *testing.T) {
 		}
 		if took := time.Since(began); took > 6*time.Minute {
 			t.Errorf("a lane waited %v", took)
+		}
+		if err := n.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The offset of a failed task is completed when its next turn is acknowledged, and not before.
+func TestRefusedRetryHoldsTheOffset(t *testing.T) {
+	play(t, 1, func(t *testing.T, s *stage) {
+		mux := consumer.NewMux()
+		handle(t, mux, "flaky", func(_ context.Context, tk *task.Task) error {
+			if tk.Attempt == 1 {
+				return task.RetryAfter(time.Hour, errors.New("no luck"))
+			}
+			return nil
+		})
+		handle(t, mux, "ok", nothing)
+		cfg := s.config(mux)
+		cfg.Queues[0].Retry = retry.Policy{MaxAttempts: 2}
+		s.forward()
+		refuse := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: names.RetryMinute("tasktier"), Err: kerr.TopicAuthorizationFailed, Count: -1})
+		n := s.start(cfg)
+		s.send("ok", 5)
+		s.send("flaky", 1)
+		s.send("ok", 20)
+		s.await(25)
+		if err := refuse.Wait(s.context(), 4); err != nil {
+			t.Fatalf("only %d tries: %v", refuse.Hits(), err)
+		}
+		time.Sleep(5 * time.Second)
+		if got := s.committed(0); got != 5 {
+			t.Errorf("committed %d while the retry of offset 5 is refused", got)
+		}
+		refuse.Remove()
+		time.Sleep(2 * time.Hour)
+		if e := s.await(26)[25]; e.State != task.Succeeded || e.Task.Attempt != 2 {
+			t.Errorf("it is %s in attempt %d", e.State, e.Task.Attempt)
+		}
+		if err := n.stop(); err != nil {
+			t.Error(err)
+		}
+		if lag := s.lag(); lag != 0 {
+			t.Errorf("%d are not committed", lag)
+		}
+	})
+}
+
+// A task that outgrew the tiers, even without its errors, is dead as oversize.
+func TestOversizeIsALetter(t *testing.T) {
+	play(t, 1, func(t *testing.T, s *stage) {
+		mux := consumer.NewMux()
+		handle(t, mux, "fails", fails)
+		cfg := s.config(mux)
+		cfg.Queues[0].Retry = retry.Policy{MaxAttempts: 9}
+		refuse := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: names.RetryMinute("tasktier"), Err: kerr.MessageTooLarge, Count: -1})
+		n := s.start(cfg)
+		s.send("fails", 1)
+		if e := s.await(1)[0]; e.State != task.Dead || e.Reason != task.ReasonOversize {
+			t.Errorf("it is %s %s, %v", e.State, e.Reason, e.Err)
+		}
+		if got := refuse.Hits(); got != 2 {
+			t.Errorf("%d tries, want one with its errors and one without", got)
+		}
+		if got := len(s.letters()); got != 1 {
+			t.Errorf("%d letters", got)
 		}
 		if err := n.stop(); err != nil {
 			t.Error(err)

@@ -141,7 +141,7 @@ func (c *cli) showDiagnosis(d diagnosis) error {
 	if c.json() {
 		return c.object(d)
 	}
-	line := fmt.Sprintf("%-4s  %-22s  %s", d.Status, d.Check, d.Message)
+	line := fmt.Sprintf("%-4s  %-28s  %s", d.Status, d.Check, d.Message)
 	if d.Remedy != "" {
 		line += "; " + d.Remedy
 	}
