@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -31,10 +30,10 @@ var errExited = errors.New("handler called runtime.Goexit")
 // handlers. A handler that ended its goroutine (runtime.Goexit) takes the slot's goroutine with it: then exited is told
 // on the way out, and execute does not return.
 func (c *Consumer) execute(h Handler, t *turn, exited func(outcome)) (o outcome) {
-	ctx, cancel := context.WithTimeout(c.handling, c.timeout(t))
+	ctx := newAttemptContext(c.handling, c.timeout(t))
 	returned := false
 	defer func() {
-		cancel()
+		ctx.end()
 		switch v := recover(); {
 		case v != nil:
 			o = c.verdict(t, &PanicError{Value: v, Stack: debug.Stack()})
