@@ -32,7 +32,7 @@
 //
 //   - Nothing is forwarded before its due, by this node's wall clock, which is read again before each record.
 //   - A commit never passes a record whose copy was not acknowledged by all in-sync replicas.
-//   - T is never later than the due of a record below H that was not acknowledged.
+//   - The mark (T, O) never passes a record below H that was not acknowledged.
 //   - A record of a lap to come stays where it is and holds the commit back.
 //   - Headers are not trusted: a record in the wrong slot is routed again, one that can't be obeyed becomes a dead letter.
 //

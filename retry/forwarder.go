@@ -2,7 +2,6 @@ package retry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -10,31 +9,10 @@ import (
 
 	"github.com/tasktier/tasktier/deadletter"
 	"github.com/tasktier/tasktier/internal/tier"
-	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 )
-
-// Config says how a forwarder works. Zero values mean the default that stands with the field.
-type Config struct {
-	// Kafka says how to reach the cluster. Required.
-	Kafka []kgo.Opt
-	// Prefix names the tiers and the group. Default "tasktier".
-	Prefix string
-	// Fallback is the queue whose dead letters take records that name no queue. Required.
-	Fallback string
-	// Node is this process's name in dead letters.
-	Node string
-	// MaxBytes bounds the records that wait in memory. Default 64 MiB.
-	MaxBytes int64
-	// MaxMessageBytes is the largest record that is written. Default 1 MiB + 64 KiB.
-	MaxMessageBytes int
-	// SessionTimeout is how long Kafka waits for a sign of life. Default 10 s.
-	SessionTimeout time.Duration
-	// Log receives what an operator acts on. Default: nothing.
-	Log *zap.Logger
-}
 
 // A Forwarder brings waiting tasks back to their queues. Build one with [New]; Run it once. Every node has one: they
 // share the partitions of the tiers.
@@ -125,23 +103,9 @@ const (
 
 // New builds a forwarder. Whoever builds one must Run it.
 func New(cfg Config) (*Forwarder, error) {
-	if cfg.Prefix == "" {
-		cfg.Prefix = "tasktier"
-	}
-	if cfg.MaxBytes == 0 {
-		cfg.MaxBytes = 64 << 20
-	}
-	if cfg.MaxMessageBytes == 0 {
-		cfg.MaxMessageBytes = 1<<20 + 64<<10
-	}
-	if cfg.SessionTimeout == 0 {
-		cfg.SessionTimeout = 10 * time.Second
-	}
-	if cfg.Log == nil {
-		cfg.Log = zap.NewNop()
-	}
-	if len(cfg.Kafka) == 0 || cfg.Fallback == "" {
-		return nil, errors.New("configure forwarder: no Kafka brokers, or no queue for letters")
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	f := &Forwarder{
 		cfg:   cfg,
@@ -151,7 +115,6 @@ func New(cfg Config) (*Forwarder, error) {
 		slots: make(map[place]*slot),
 		acked: make(chan struct{}, 1),
 	}
-	var err error
 	if f.out, err = kgo.NewClient(append(OutOptions(cfg.Kafka, cfg.Prefix, cfg.MaxMessageBytes),
 		kgo.MaxBufferedRecords(maxBuffered), kgo.MaxBufferedBytes(max(maxBufferedBytes, 2*cfg.MaxMessageBytes)))...); err != nil {
 		return nil, fmt.Errorf("configure forwarder: %w", err)
@@ -161,17 +124,6 @@ func New(cfg Config) (*Forwarder, error) {
 	f.letters = deadletter.NewWriter(f.out, cfg.Node, cfg.Log)
 	f.writing, f.stopWriting = context.WithCancel(context.Background())
 	return f, nil
-}
-
-// OutOptions are those of a client that writes to tiers, queues and dead letters. Its owner bounds its buffer.
-func OutOptions(kafka []kgo.Opt, prefix string, maxMessageBytes int) []kgo.Opt {
-	return append(append([]kgo.Opt{}, kafka...),
-		kgo.ProducerLinger(0),
-		kgo.ProducerBatchMaxBytes(int32(min(maxMessageBytes+1<<10, 1<<30))),
-		// What could not be written in time is routed anew: its slot may have closed.
-		kgo.RecordDeliveryTimeout(tier.SendTimeout),
-		kgo.RecordPartitioner(tier.Partitioner(prefix)),
-	)
 }
 
 // Run forwards until ctx ends, commits and leaves the group.
@@ -210,120 +162,6 @@ func (f *Forwarder) do(call func()) {
 		<-done
 	case <-f.ended:
 	}
-}
-
-// loop owns the slots. Nothing in it waits, but for room in the producer's buffer.
-func (f *Forwarder) loop(ctx context.Context) {
-	defer close(f.ended)
-	wake := time.NewTimer(0)
-	defer wake.Stop()
-	for {
-		reads := f.reads
-		if f.full() {
-			reads = nil
-			wake.Reset(fullPause)
-		}
-		select {
-		case <-ctx.Done():
-			f.abandon()
-			return
-		case call := <-f.calls:
-			call()
-		case r := <-reads:
-			f.admit(r)
-		case <-f.acked:
-			f.settle()
-		case <-wake.C:
-		}
-		now := time.Now()
-		if now.Before(f.reviewed) || !now.Before(f.reviewAt) {
-			f.review(now)
-		}
-		next := min(f.forward(), max(time.Until(f.reviewAt), 0))
-		if !f.commitAt.IsZero() {
-			if until := time.Until(f.commitAt); until <= 0 {
-				f.commitInBackground()
-			} else {
-				next = min(next, until)
-			}
-		}
-		wake.Reset(next)
-	}
-}
-
-// touch notes that a slot has something to commit: soon, together with what else comes until then.
-func (f *Forwarder) touch(s *slot) {
-	s.dirty = true
-	if f.commitAt.IsZero() {
-		f.commitAt = time.Now().Add(commitEvery)
-	}
-}
-
-// forward produces what is due and returns how long nothing else will be.
-func (f *Forwarder) forward() time.Duration {
-	next := time.Minute
-	for _, s := range f.opened {
-		if s.leaving {
-			continue
-		}
-		for n := 0; ; n++ {
-			top := s.opening.wait.top()
-			if top == nil {
-				break
-			}
-			// The wall clock, not a timer, says when a task is due.
-			if ahead := top.due - time.Now().Add(s.early()).UnixMilli(); ahead > 0 {
-				next = min(next, time.Duration(ahead)*time.Millisecond)
-				break
-			}
-			if n == burst {
-				next = 0
-				break
-			}
-			if f.full() {
-				return min(next, fullPause)
-			}
-			f.bytes -= top.bytes
-			f.launch(s.opening, s.opening.wait.pop())
-		}
-	}
-	return next
-}
-
-// settle finishes what was acknowledged.
-func (f *Forwarder) settle() {
-	f.ackMu.Lock()
-	acks := f.acks
-	f.acks = nil
-	f.ackMu.Unlock()
-	for _, a := range acks {
-		if !a.opening.flying[a.item] {
-			continue // its partition was taken away meanwhile
-		}
-		delete(a.opening.flying, a.item)
-		f.flying -= a.item.bytes
-		switch {
-		case a.err == nil:
-			a.opening.tracker.Finish(a.item.place)
-			f.touch(a.opening.slot)
-		case errors.Is(a.err, ErrTooLarge):
-			f.bury(a.opening, a.item, task.ReasonOversize, a.err)
-		case a.instead != nil && f.writing.Err() == nil:
-			a.instead()
-		}
-		if a.opening.idle() && a.opening.floor != everything {
-			f.reviewAt = time.Time{} // there is more to read
-		}
-	}
-	f.checkLeaving()
-}
-
-// abandon drops everything: the loop ends.
-func (f *Forwarder) abandon() {
-	for _, s := range f.slots {
-		f.closeOpening(s)
-	}
-	clear(f.slots)
 }
 
 func (f *Forwarder) topic(hour bool) string { return tier.Place{Hour: hour}.Topic(f.cfg.Prefix) }
