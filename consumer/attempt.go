@@ -150,6 +150,7 @@ func (c *Consumer) postpone(t *turn) {
 		t.part.queue.drop(t)
 		return
 	}
+	t.lane = "" // it never entered it: its end must not start what waits there
 	c.settle(t, outcome{kind: postpones, state: task.Scheduled, due: t.task.NotBefore})
 }
 

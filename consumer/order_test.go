@@ -165,6 +165,39 @@ func TestOrderIsNotBrokenByAnInvalidTask(t *testing.T) {
 	})
 }
 
+// A task that is not due yet leaves for the retry tiers before it enters its lane, and does not start what waits there.
+func TestOrderIsNotBrokenByADelayedTask(t *testing.T) {
+	play(t, 1, func(t *testing.T, s *stage) {
+		mux := consumer.NewMux()
+		g := newGate()
+		handle(t, mux, "stuck", g.hold)
+		runs := newTally()
+		handle(t, mux, "free", func(_ context.Context, t *task.Task) error { runs.run(t); return nil })
+		s.forward()
+		s.send("stuck", 1, task.Key("a"))
+		s.send("free", 1, task.Key("a"))
+		s.send("free", 1, task.Key("a"), task.ID("delayed"), task.In(time.Hour))
+		s.send("free", 1, task.Key("a"), task.ID("last"))
+		n := s.start(ordered(s, mux))
+		g.await(t)
+		n.until("all are polled", func(s consumer.Stats) bool { return s.Polled == 4 && s.InflightRecords == 3 })
+		synctest.Wait()
+		if got := runs.order(); len(got) > 0 {
+			t.Errorf("%q ran beside another task of their key", got)
+		}
+		close(g.open)
+		s.await(3)
+		time.Sleep(2 * time.Hour)
+		s.await(4)
+		if got, want := runs.order(), []string{"free-0", "last", "delayed"}; !slices.Equal(got, want) {
+			t.Errorf("ran %q, want %q", got, want)
+		}
+		if err := n.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // In a queue that is not ordered a key means nothing.
 func TestUnorderedQueueIgnoresKeys(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
