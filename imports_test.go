@@ -51,7 +51,7 @@ var floors = [][]string{
 	{"deadletter"},
 	{"internal/outbox"},
 	{"internal/topic", "internal/record", "config", "middleware/internal/outcome"},
-	{"internal/tier", "internal/watermark"},
+	{"internal/tier", "internal/watermark", "internal/throttle"},
 	{"internal/names"},
 	{"task"},
 }

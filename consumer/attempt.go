@@ -27,16 +27,17 @@ import (
 func (c *Consumer) begin(q *queue, turns []*turn) {
 	ready := turns[:0]
 	for _, t := range turns {
-		switch reason, err := q.unfit(t); {
+		ahead := t.ahead()
+		switch reason, err := q.unfit(t, ahead); {
 		case err != nil && t.part.start():
 			t.lane = "" // it is in none: its end must not start what waits in one
 			c.bury(t, reason, err)
 		case err != nil:
 			q.drop(t)
-		case time.Until(t.task.NotBefore) > soon:
+		case ahead > soon:
 			c.postpone(t)
-		case time.Until(t.task.NotBefore) > 0:
-			c.putAside(t, time.Until(t.task.NotBefore), false)
+		case ahead > 0:
+			c.putAside(t, ahead, false)
 		case t.part.enter(t):
 			ready = append(ready, t)
 		}
@@ -130,7 +131,7 @@ func (c *Consumer) handOn(t *turn, o outcome) {
 			if o.kind == retries {
 				c.cfg.Log.Debug("attempt failed", append(fields(&t.task), zap.Time("due", w.Due), zap.Error(o.err))...)
 			}
-			c.finish(t, Settled{Task: &t.task, State: o.state, Err: o.err, Due: w.Due})
+			c.finish(t, Settled{Task: &t.task, State: o.kind.state(), Err: o.err, Due: w.Due})
 		}
 	})
 }
@@ -151,7 +152,7 @@ func (c *Consumer) postpone(t *turn) {
 		return
 	}
 	t.lane = "" // it never entered it: its end must not start what waits there
-	c.settle(t, outcome{kind: postpones, state: task.Scheduled, due: t.task.NotBefore})
+	c.settle(t, outcome{kind: postpones})
 }
 
 // finish records the outcome.

@@ -35,7 +35,7 @@ func (q *queue) commits(ctx context.Context) {
 		}
 		parts := q.assignment()
 		q.resume(parts)
-		if err := q.commit(ctx, parts); err != nil && ctx.Err() == nil && q.trouble.allow() {
+		if err := q.commit(ctx, parts); err != nil && ctx.Err() == nil && q.trouble.Allow() {
 			q.log.Warn("commit failed; trying on", zap.Error(err))
 		}
 	}

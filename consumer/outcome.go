@@ -29,9 +29,19 @@ type outcome struct {
 	reason task.Reason   // of a death
 	err    error         // of a failure
 	delay  time.Duration // of a retry or a snooze
-	due    time.Time     // of a task that was not due
-	state  task.State    // of a task that comes back
 	note   string        // what the successor carries as its error, if it was no failure
+}
+
+// state is where a task is in its life that comes back.
+func (k kind) state() task.State {
+	switch k {
+	case retries:
+		return task.Retrying
+	case postpones:
+		return task.Scheduled
+	default:
+		return task.Pending
+	}
 }
 
 var errExpired = errors.New("its expiry passed before an attempt could start")
@@ -43,7 +53,7 @@ func (c *Consumer) judge(t *turn, err error) outcome {
 	}
 	switch e := task.Word(err).(type) { //nolint:errorlint // Word has unwrapped it
 	case *task.SnoozeError:
-		return outcome{kind: snoozes, delay: e.Delay, state: task.Pending}
+		return outcome{kind: snoozes, delay: e.Delay}
 	case *task.PermanentError:
 		return outcome{kind: dies, reason: task.ReasonFailed, err: err}
 	}
@@ -51,7 +61,7 @@ func (c *Consumer) judge(t *turn, err error) outcome {
 	if !again {
 		return outcome{kind: dies, reason: task.ReasonExhausted, err: err}
 	}
-	return outcome{kind: retries, delay: delay, err: err, state: task.Retrying}
+	return outcome{kind: retries, delay: delay, err: err}
 }
 
 // policy is the retry policy of a turn's type.
@@ -72,7 +82,7 @@ func (t *turn) successor(o outcome) retry.Wait {
 	}
 	switch o.kind {
 	case postpones:
-		w.Due = o.due
+		w.Due = t.task.NotBefore
 		return w
 	case retries:
 		w.Attempt++
@@ -91,8 +101,9 @@ func (t *turn) successor(o outcome) retry.Wait {
 	return w
 }
 
-// unfit says why a record can't be obeyed: it is no task, or it asks for the impossible. A nil error means it can.
-func (q *queue) unfit(t *turn) (task.Reason, error) {
+// unfit says why a record can't be obeyed, due so far ahead: it is no task, or it asks for the impossible. A nil error
+// means it can.
+func (q *queue) unfit(t *turn, ahead time.Duration) (task.Reason, error) {
 	if t.bad != nil {
 		var bad *record.Error
 		if errors.As(t.bad, &bad) {
@@ -100,7 +111,7 @@ func (q *queue) unfit(t *turn) (task.Reason, error) {
 		}
 		return task.ReasonUndecodable, t.bad
 	}
-	if time.Until(t.task.NotBefore) > q.Horizon {
+	if ahead > q.Horizon {
 		return task.ReasonInvalid, fmt.Errorf("notbefore %s is more than %v ahead", t.task.NotBefore.UTC().Format(time.RFC3339), q.Horizon)
 	}
 	return "", nil
@@ -118,22 +129,22 @@ const (
 func (q *queue) unhandled(t *turn) outcome {
 	since := t.missed
 	if since.IsZero() {
-		since = q.firstMissed(t)
+		since = t.firstMissed()
 		t.missed = since
 	}
 	waited := max(time.Since(since), 0)
 	if waited >= q.Unhandled {
 		return outcome{kind: dies, reason: task.ReasonUnhandled, err: fmt.Errorf("no handler for type %q for %v", t.task.Type, q.Unhandled)}
 	}
-	if q.unknown.allow() {
+	if q.unknown.Allow() {
 		q.consumer.cfg.Log.Warn("no handler for this type; waiting for one", append(fields(&t.task), zap.Duration("limit", q.Unhandled))...)
 	}
 	delay := min(max(waited/4, minUnhandled), maxUnhandled, q.Unhandled-waited)
-	return outcome{kind: snoozes, delay: delay, state: task.Pending, note: noHandlerSince + since.UTC().Format(time.RFC3339)}
+	return outcome{kind: snoozes, delay: delay, note: noHandlerSince + since.UTC().Format(time.RFC3339)}
 }
 
 // firstMissed is when a node missed the handler first: the task carries it along.
-func (q *queue) firstMissed(t *turn) time.Time {
+func (t *turn) firstMissed() time.Time {
 	stamp, _ := record.ReadStamp(t.record) // a stamp that can't be read was refused by Decode
 	if text, ok := strings.CutPrefix(stamp.Err, noHandlerSince); ok {
 		if since, err := time.Parse(time.RFC3339, text); err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/throttle"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 )
@@ -35,8 +36,8 @@ type queue struct {
 
 	lastPoll atomic.Int64 // Unix nanoseconds of the poll loop's last sign of life
 	count    counters
-	trouble  throttle // of fetches and commits
-	unknown  throttle // of types without a handler
+	trouble  throttle.Throttle // of fetches and commits
+	unknown  throttle.Throttle // of types without a handler
 }
 
 // turnSlab is how many turns are allocated at once. One turn that stays at work keeps its neighbours' memory.
@@ -235,7 +236,7 @@ func (q *queue) resume(parts []*partition) {
 // report logs what the poll met, each kind of trouble at most every half minute. The client goes on by itself.
 func (q *queue) report(fetches kgo.Fetches) {
 	fetches.EachError(func(topic string, partition int32, err error) {
-		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && q.trouble.allow() {
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && q.trouble.Allow() {
 			q.log.Warn("fetch failed; trying on", zap.String("topic", topic), zap.Int32("partition", partition), zap.Error(err))
 		}
 	})

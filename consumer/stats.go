@@ -77,14 +77,6 @@ func (c *Consumer) Healthy() error {
 	return nil
 }
 
-// A throttle lets one event through per half minute.
-type throttle struct{ last atomic.Int64 }
-
-func (t *throttle) allow() bool {
-	now, last := time.Now().UnixNano(), t.last.Load()
-	return now-last > int64(30*time.Second) && t.last.CompareAndSwap(last, now)
-}
-
 // fields are the log fields that name a task, the same everywhere.
 func fields(t *task.Task) []zap.Field {
 	return []zap.Field{

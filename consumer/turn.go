@@ -21,6 +21,14 @@ type turn struct {
 	missed time.Time // when a node first knew no handler for it; zero: none has been missed
 }
 
+// ahead is how long until the task may start; 0 if it names no time. It looks at the clock only if there is one.
+func (t *turn) ahead() time.Duration {
+	if t.task.NotBefore.IsZero() {
+		return 0
+	}
+	return time.Until(t.task.NotBefore)
+}
+
 // origin names the record: topic/partition/offset.
 func (t *turn) origin() string {
 	return fmt.Sprintf("%s/%d/%d", t.record.Topic, t.record.Partition, t.record.Offset)

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/throttle"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 )
@@ -21,7 +21,7 @@ type Outbox struct {
 	log    *zap.Logger
 
 	pending  sync.WaitGroup // records whose done was not called yet
-	lastWarn atomic.Int64   // Unix nanoseconds
+	warnings throttle.Throttle
 }
 
 // New returns an outbox of records that the log calls what.
@@ -89,8 +89,7 @@ func (o *Outbox) try(ctx context.Context, p Parcel, pause *backoff.ExponentialBa
 }
 
 func (o *Outbox) warn(r *kgo.Record, err error) {
-	now, last := time.Now().UnixNano(), o.lastWarn.Load()
-	if now-last > int64(30*time.Second) && o.lastWarn.CompareAndSwap(last, now) {
+	if o.warnings.Allow() {
 		o.log.Error(o.what+" is refused; trying on, its task's offset is held", zap.String("topic", r.Topic),
 			zap.Int("bytes", record.Size(r)), zap.ByteString("key", r.Key), zap.Error(err))
 	}
