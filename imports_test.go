@@ -47,13 +47,14 @@ var floors = [][]string{
 	{"internal/embedded", "internal/testenv", ""},
 	{"handler", "middleware", "middleware/metrics", "middleware/tracing"},
 	{"consumer", "producer"},
+	{"claim", "coord"},
 	{"retry"},
 	{"deadletter"},
 	{"internal/outbox"},
 	{"internal/topic", "internal/record", "config", "middleware/internal/outcome"},
-	{"internal/tier", "internal/watermark", "internal/throttle"},
+	{"internal/tier", "internal/watermark", "internal/throttle", "coord/lease"},
 	{"internal/names"},
-	{"task"},
+	{"task", "spec"},
 }
 
 func TestImportsPointDown(t *testing.T) {
@@ -90,7 +91,11 @@ func TestLibrariesAreLight(t *testing.T) {
 	}{
 		{"task", nil},
 		{"producer", kafka},
-		{"consumer", append([]string{"go.uber.org/zap", "go.uber.org/multierr", "github.com/cenkalti/backoff/v4"}, kafka...)},
+		// Claims bring the client of Redis, and none of etcd: who lives is asked through an interface.
+		{"consumer", append([]string{
+			"go.uber.org/zap", "go.uber.org/multierr", "github.com/cenkalti/backoff/v4",
+			"github.com/redis/go-redis/v9", "github.com/cespare/xxhash/v2", "go.uber.org/atomic", "golang.org/x/sys/cpu",
+		}, kafka...)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.room, func(t *testing.T) {
