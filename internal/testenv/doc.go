@@ -4,14 +4,16 @@
 //
 // Two ways to get one:
 //
-//   - [Kafka], [Redis] and [Etcd] give the addresses of servers that all tests
-//     of a package share. They start at first use and stop in [Main], which
-//     such a package calls from its TestMain. Nobody may stop or flush them;
-//     [Unique] makes names for topics, groups and key prefixes.
-//   - [StartKafka], [StartKafkaCluster], [StartRedis] and [StartEtcd] start
-//     servers that belong to one test, which may kill, pause and restart them.
-//     Their data survives that: what a server has acknowledged is with the
-//     operating system, which outlives the process.
+//   - [Kafka], [Redis], [RedisCluster] and [Etcd] give the addresses of servers
+//     that all tests of a package share. They start at first use and stop in
+//     [Main], which such a package calls from its TestMain. Nobody may stop or
+//     flush them; [Unique] makes names for topics, groups and key prefixes.
+//   - [StartKafka], [StartKafkaCluster], [StartRedis], [StartRedisCluster] and
+//     [StartEtcd] start servers that belong to one test, which may kill, pause
+//     and restart them. Their data survives that: what a server has acknowledged
+//     is with the operating system, which outlives the process. (A replica that
+//     takes over from a killed Redis master may miss the last writes: Redis
+//     replicates behind its answers.)
 //
 // Kafka comes from its Maven artifacts, etcd is built from its module, and
 // redis-server is the distribution's package. The first use fetches or builds

@@ -51,6 +51,20 @@ func StartRedis(t testing.TB, settings ...string) *RedisServer {
 	return redis
 }
 
+// StartRedisCluster starts a Redis Cluster of three masters that belongs to the
+// test, with so many replicas of each. It takes about 2 s, for which a master
+// waits before it serves, and 2 s more with replicas.
+func StartRedisCluster(t testing.TB, replicas int) *RedisServers {
+	t.Helper()
+	needReal(t, "Redis")
+	cluster, err := newRedisCluster(runDir(t, "redis"), replicas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own(t, cluster.start, cluster.close)
+	return cluster
+}
+
 // StartEtcd starts an etcd that belongs to the test. settings are arguments of
 // etcd, such as "--quota-backend-bytes", "1000000".
 func StartEtcd(t testing.TB, settings ...string) *EtcdServer {

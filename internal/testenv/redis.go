@@ -27,19 +27,25 @@ func (r *RedisServer) Addr() string { return r.addr }
 // newRedis prepares a server in dir; Start starts it. settings are command line
 // arguments such as "--maxmemory", "10mb", over the defaults.
 func newRedis(dir string, settings []string) (*RedisServer, error) {
-	binary, err := tool("redis-server")
-	if err != nil {
-		return nil, err
-	}
 	ports, err := reservePorts(1)
 	if err != nil {
 		return nil, err
 	}
+	return newRedisServer(dir, "redis", ports, settings)
+}
+
+// newRedisServer prepares a server of that name, which listens on the first of
+// ports. They are the server's from here on, also when it fails.
+func newRedisServer(dir, name string, ports ports, settings []string) (*RedisServer, error) {
 	r := &RedisServer{addr: ports[0].addr(), ports: ports}
-	r.name, r.dir = "redis", filepath.Join(dir, "redis")
-	if err := os.MkdirAll(r.DataDir(), 0o755); err != nil {
+	r.name, r.dir = name, filepath.Join(dir, name)
+	binary, err := tool("redis-server")
+	if err == nil {
+		err = os.MkdirAll(r.DataDir(), 0o755)
+	}
+	if err != nil {
 		ports.release()
-		return nil, fmt.Errorf("prepare redis: %w", err)
+		return nil, fmt.Errorf("prepare %s: %w", name, err)
 	}
 	args := append([]string{
 		"--bind", "127.0.0.1", "--port", strconv.Itoa(ports[0].number),

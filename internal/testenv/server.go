@@ -91,6 +91,14 @@ func (s *Server) await(p *process) error {
 	}
 }
 
+// running says whether the server was started and not stopped since. A paused
+// one runs.
+func (s *Server) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process != nil && !s.process.ended()
+}
+
 // Stop asks the server to end, as an operator would, and returns when it has.
 // A server that takes longer than 20 s is killed, which is an error.
 func (s *Server) Stop() error {

@@ -83,6 +83,19 @@ func Redis(t testing.TB) string {
 	})[0]
 }
 
+// RedisCluster returns the addresses of the three masters of the Redis Cluster
+// that all tests of the package share.
+func RedisCluster(t testing.TB) []string {
+	t.Helper()
+	return shared.get(t, "Redis Cluster", func(dir string) ([]string, func() error, error) {
+		cluster, err := newRedisCluster(dir, 0)
+		if err != nil {
+			return nil, nil, err
+		}
+		return cluster.Addrs(), cluster.close, cluster.start()
+	})
+}
+
 // Etcd returns the client address of the etcd that all tests of the package
 // share.
 func Etcd(t testing.TB) []string {
