@@ -31,6 +31,14 @@ func beChild(name string, args []string) {
 		fmt.Fprint(os.Stderr, strings.Join(args[1:], " "))
 		code, _ := strconv.Atoi(args[0])
 		os.Exit(code)
+	case "say": // text for standard output, code
+		fmt.Print(args[0])
+		code, _ := strconv.Atoi(args[1])
+		os.Exit(code)
+	case "fill": // bytes for standard output
+		n, _ := strconv.Atoi(args[0])
+		fmt.Print(strings.Repeat("x", n))
+		os.Exit(0)
 	case "die":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "sum": // describes its input
@@ -63,6 +71,7 @@ func beChild(name string, args []string) {
 			os.Exit(1) // the test is over
 		}()
 		<-term
+		fmt.Println("half of the work")
 		fmt.Fprintln(conn, "told to end")
 		os.Exit(0)
 	case "parent-of-obey":
@@ -80,7 +89,7 @@ func beChild(name string, args []string) {
 	case "parent-of-stubborn", "parent-of-quiet", "leave-stubborn", "leave-quiet":
 		child := exec.Command(os.Args[0], "stubborn", args[0])
 		if !strings.HasSuffix(name, "quiet") {
-			child.Stdin, child.Stderr = os.Stdin, os.Stderr
+			child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 		}
 		if err := child.Start(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -89,6 +98,7 @@ func beChild(name string, args []string) {
 		conn := meet(name, args[0])
 		if strings.HasPrefix(name, "leave-") {
 			conn.Read(make([]byte, 1)) // until the test has met its child too
+			fmt.Print("left")
 			os.Exit(0)
 		}
 		child.Wait()

@@ -38,9 +38,9 @@ func environment(node, configured []string) ([]string, error) {
 	return env, nil
 }
 
-// taskEnvironment is what a run adds: t's attributes and headers. It fails if an attribute does not fit: a command that
-// saw a shortened one would take the task for another.
-func taskEnvironment(t *task.Task) ([]string, error) {
+// taskEnvironment is what a run adds: t's attributes and headers, and the run's fencing token, or nothing for 0. It fails if
+// an attribute does not fit: a command that saw a shortened one would take the task for another.
+func taskEnvironment(t *task.Task, fence int64) ([]string, error) {
 	attributes := []struct{ name, value string }{
 		{"ID", t.ID},
 		{"SOURCE", t.Source},
@@ -54,6 +54,7 @@ func taskEnvironment(t *task.Task) ([]string, error) {
 		{"GENERATION", strconv.Itoa(t.Generation)},
 		{"TURN", strconv.Itoa(t.Turn)},
 		{"ATTEMPT", strconv.Itoa(t.Attempt)},
+		{"FENCE", positive(fence)},
 	}
 	env := make([]string, 0, len(attributes)+len(t.Headers))
 	for _, a := range attributes {
@@ -65,14 +66,17 @@ func taskEnvironment(t *task.Task) ([]string, error) {
 	}
 	left := maxHeaders
 	for _, h := range t.Headers {
-		// A foreign ce_tt header would pass for tasktier's own word.
-		if h.Key == "" || len(h.Key) > maxHeaderName || !fits(h.Value) || strings.HasPrefix(h.Key, "ce_tt") {
+		if h.Key == "" || len(h.Key) > maxHeaderName || !fits(h.Value) {
+			continue
+		}
+		name := strings.Map(variableRune, h.Key)
+		if strings.HasPrefix(name, "CE_TT") { // a foreign one would pass for tasktier's own word
 			continue
 		}
 		if left -= len(headerPrefix) + len(h.Key) + 1 + len(h.Value); left < 0 {
 			break
 		}
-		env = append(env, headerPrefix+strings.Map(variableRune, h.Key)+"="+h.Value)
+		env = append(env, headerPrefix+name+"="+h.Value)
 	}
 	return env, nil
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // eventHeader is t's part of a binary CloudEvents HTTP message that is not the body (HTTP protocol binding 1.0.2,
-// section 3.1). An error means that no such message says what t says.
-func eventHeader(t *task.Task) (http.Header, error) {
+// section 3.1), with the run's fencing token if it has one. An error means that no such message says what t says.
+func eventHeader(t *task.Task, fence int64) (http.Header, error) {
 	h := make(http.Header, 16)
 	set := func(name, value string) { h.Set("ce-"+name, encodeValue(value)) }
 	for _, e := range t.Headers {
@@ -38,6 +38,9 @@ func eventHeader(t *task.Task) (http.Header, error) {
 	set("ttgeneration", strconv.Itoa(t.Generation))
 	set("ttturn", strconv.Itoa(t.Turn))
 	set("ttattempt", strconv.Itoa(t.Attempt))
+	if fence > 0 {
+		set("ttfence", strconv.FormatInt(fence, 10))
+	}
 
 	// The extension above keeps the trace that the event began in. These belong to the hop (W3C Trace Context): a
 	// client with tracing of its own replaces them.

@@ -24,7 +24,7 @@ func TestHTTPSendsABinaryCloudEvent(t *testing.T) {
 		header, method, body = r.Header, r.Method, string(b)
 	})
 	at := time.Date(2026, 3, 1, 12, 0, 0, 120_000_000, time.FixedZone("", 3600))
-	err := h(t.Context(), &task.Task{
+	tt := &task.Task{
 		ID: "7 7", Source: "/café/100%", Type: "email.send", Queue: "mail", Key: `"k"`,
 		Payload: []byte("\x00\xffpayload"), ContentType: "text/plain; charset=utf-8",
 		Time: at, NotBefore: at.Add(time.Hour), Expires: at.Add(2 * time.Hour), MaxAttempts: 9, Timeout: 1500 * time.Millisecond,
@@ -37,8 +37,9 @@ func TestHTTPSendsABinaryCloudEvent(t *testing.T) {
 			{Key: "ce_datacontenttype", Value: "stray"}, {Key: "ce_id", Value: "stray"}, {Key: "ce_", Value: "stray"},
 			{Key: "ce_Upper", Value: "stray"}, {Key: "ce_a-b", Value: "stray"}, {Key: "ce_x\r\nfoo", Value: "stray"},
 		},
-	})
-	if err != nil {
+	}
+	run := &lent{fence: 1<<53 - 1}
+	if err := h(run.under(t.Context(), tt), tt); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{
@@ -47,7 +48,7 @@ func TestHTTPSendsABinaryCloudEvent(t *testing.T) {
 		"Ce-Expirytime": "2026-03-01T14:00:00.12+01:00", "Ce-Maxattempts": "9", "Ce-Timeoutms": "1500",
 		"Ce-Partitionkey": "%22k%22", "Ce-Tenant": "Euro%20%E2%82%AC%20%F0%9F%98%80", "Ce-Empty": "",
 		"Ce-Traceparent": traceParent, "Ce-Tracestate": "a=b,%20c=d", "Traceparent": traceParent, "Tracestate": "a=b, c=d",
-		"Ce-Ttqueue": "mail", "Ce-Ttgeneration": "2", "Ce-Ttturn": "3", "Ce-Ttattempt": "4",
+		"Ce-Ttqueue": "mail", "Ce-Ttgeneration": "2", "Ce-Ttturn": "3", "Ce-Ttattempt": "4", "Ce-Ttfence": "9007199254740991",
 		"Content-Type": "text/plain; charset=utf-8", "User-Agent": "tasktier",
 	}
 	got := map[string]string{}
@@ -71,13 +72,13 @@ func TestHTTPSendsABinaryCloudEvent(t *testing.T) {
 }
 
 func TestEventHeaderOfABareTask(t *testing.T) {
-	h, err := eventHeader(&task.Task{ID: "1", Source: "/s", Type: "t"})
+	h, err := eventHeader(&task.Task{ID: "1", Source: "/s", Type: "t", Headers: []task.Header{{Key: "ce_ttfence", Value: "stray"}}}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
 		"Content-Type", "ce-time", "ce-notbefore", "ce-expirytime", "ce-maxattempts", "ce-timeoutms",
-		"ce-partitionkey", "ce-traceparent", "ce-tracestate", "traceparent", "tracestate",
+		"ce-partitionkey", "ce-traceparent", "ce-tracestate", "traceparent", "tracestate", "ce-ttfence",
 	} {
 		if _, ok := h[http.CanonicalHeaderKey(name)]; ok {
 			t.Errorf("%s is sent though the task has none", name)
@@ -89,7 +90,7 @@ func TestEventHeaderDistrustsTraceContext(t *testing.T) {
 	for _, c := range []struct{ parent, state string }{
 		{"garbage", "a=b"}, {traceParent + "\r\nX: y", "a=b"}, {"", "a=b"}, {traceParent, "a=b\x00"},
 	} {
-		h, err := eventHeader(&task.Task{TraceParent: c.parent, TraceState: c.state})
+		h, err := eventHeader(&task.Task{TraceParent: c.parent, TraceState: c.state}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

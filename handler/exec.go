@@ -46,7 +46,9 @@ type ExecConfig struct {
 //	TASKTIER_TASK_SOURCE        TASKTIER_TASK_GENERATION   TASKTIER_TASK_TIME
 //	TASKTIER_TASK_TYPE          TASKTIER_TASK_TURN         TASKTIER_TASK_TRACEPARENT
 //	TASKTIER_TASK_KEY           TASKTIER_TASK_ATTEMPT      TASKTIER_TASK_TRACESTATE
+//	                            TASKTIER_TASK_FENCE
 //
+// The last is the run's fencing token, a decimal integer, which [task.Fence] describes.
 // All are always set, those the task does not have to nothing. Kafka headers are in TASKTIER_HEADER_ and their name,
 // in upper case, with _ for all but letters and digits; those that an environment can't hold are left out. A task with
 // such an attribute is a permanent failure.
@@ -54,10 +56,14 @@ type ExecConfig struct {
 // The command's exit decides: 0 succeeded, 65 (EX_DATAERR) permanent failure, any other code, 75 (EX_TEMPFAIL) among
 // them, and death by a signal a failure to be tried again. A command need not read its input.
 //
+// What a command that succeeded wrote to standard output is kept as the task's result, byte for byte (see [task.Result]).
+// Nothing is none, and more than 64 KiB ([task.MaxResult]) are not kept, not even in part; any amount is taken, and the task
+// has succeeded all the same. Of a failure, standard output is dropped, and the end of standard error is quoted in the error.
+//
 // When the context ends, SIGTERM goes to the command's whole process group, and after Grace SIGKILL: the attempt ends
 // within Grace, and as failed, even if the command then exits with 0, as many do that were told to stop half-way. What
-// the command leaves running in its group when it ends is killed too; if that holds on to standard input or error,
-// it has Grace to let go.
+// the command leaves running in its group when it ends is killed too; if that holds on to standard input, output or error,
+// it has Grace to let go, and what it writes until then counts as the command's.
 // On Linux the command itself, though not what it started, also dies with a node that is killed outright.
 //
 // Exec fails if the command is not found or not executable. It needs a Unix system.
@@ -129,19 +135,22 @@ type runner struct {
 }
 
 func (r *runner) handle(ctx context.Context, t *task.Task) error {
-	env, err := taskEnvironment(t)
+	env, err := taskEnvironment(t, task.Fence(ctx))
 	if err != nil {
 		return task.Permanent(fmt.Errorf("run %s: %w", r.name, err))
 	}
-	stderr := &tail{max: maxStderr}
+	stdout, stderr := &whole{}, &tail{max: maxStderr}
 	cmd := exec.CommandContext(ctx, r.path, r.args...)
 	cmd.Dir = r.dir
 	cmd.Env = slices.Concat(r.env, env)
 	cmd.Stdin = bytes.NewReader(t.Payload)
-	cmd.Stderr = stderr // Stdout stays nil: the null device takes any amount of it
+	cmd.Stdout, cmd.Stderr = stdout, stderr // both take any amount: a full pipe would hold up the command
 	cmd.WaitDelay = r.grace
-	err = runGroup(cmd)
-	return r.judge(ctx, err, stderr)
+	if err := r.judge(ctx, runGroup(cmd), stderr); err != nil {
+		return err
+	}
+	keep(ctx, stdout.buf)
+	return nil
 }
 
 // judge says what the end of a command means.

@@ -75,7 +75,7 @@ func TestExecInputAndOutput(t *testing.T) {
 		{"the payload is on standard input, byte for byte", "\x00\xff" + big, []string{"sum"}, fmt.Sprintf("%d bytes, first 00ff", len(big)+2)},
 		{"no payload is an empty input", "", []string{"sum"}, "0 bytes, first"},
 		{"a command need not read its input", big, []string{"exit", "0"}, ""},
-		{"any amount of output is taken", "", []string{"print", "stdout", "0"}, ""},
+		{"any amount of output is taken outside a node too", "", []string{"print", "stdout", "0"}, ""},
 		{"of much on standard error, the end counts", "", []string{"print", "stderr", "1"}, "the end"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -98,25 +98,62 @@ func TestExecInputAndOutput(t *testing.T) {
 	}
 }
 
+func TestExecOutputOfASuccessIsTheResult(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		want string // of the result; empty: none
+		end  outcome
+	}{
+		{"byte for byte", []string{"say", " {\"n\":1}\n\xff", "0"}, " {\"n\":1}\n\xff", succeeded},
+		{"nothing is no result", []string{"say", "", "0"}, "", succeeded},
+		{"standard error is none", []string{"exit", "0", "only a warning"}, "", succeeded},
+		{"of a failure", []string{"say", "done so far", "1"}, "", retry},
+		{"of a permanent failure", []string{"say", "done so far", "65"}, "", permanent},
+		{"the longest", []string{"fill", fmt.Sprint(task.MaxResult)}, strings.Repeat("x", task.MaxResult), succeeded},
+		{"a byte more", []string{"fill", fmt.Sprint(task.MaxResult + 1)}, "", succeeded},
+		{"any amount is taken", []string{"fill", fmt.Sprint(8 << 20)}, "", succeeded},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tt, run := someTask(), &lent{}
+			if err := newExec(t, 0, c.args...)(run.under(t.Context(), tt), tt); outcomeOf(err) != c.end {
+				t.Errorf("outcome is %v, want %s", err, c.end)
+			}
+			run.expect(t, c.want)
+		})
+	}
+}
+
 func TestExecAttributesAreInTheEnvironment(t *testing.T) {
 	t.Setenv("TASKTIER_TASK_KEY", "stale")
+	t.Setenv("TASKTIER_TASK_FENCE", "1")
 	t.Setenv("TASKTIER_KAFKA_BROKERS", "kept")
 	tt := task.New("email.send", nil, task.ID("7; rm -rf /"), task.Source("/$(shop)"), task.ContentType("text/plain"),
 		task.Queue("mail"), task.Trace(traceParent, "a=b"), task.WithHeader("ce_tenant", "`blue`"))
 	tt.Time = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	tt.Generation, tt.Turn, tt.Attempt = 2, 3, 4
-	names := []string{"ID", "SOURCE", "TYPE", "QUEUE", "KEY", "CONTENT_TYPE", "TIME", "TRACEPARENT", "TRACESTATE", "GENERATION", "TURN", "ATTEMPT"}
+	names := []string{"ID", "SOURCE", "TYPE", "QUEUE", "KEY", "CONTENT_TYPE", "TIME", "TRACEPARENT", "TRACESTATE", "GENERATION", "TURN", "ATTEMPT", "FENCE"}
 	for i := range names {
 		names[i] = "TASKTIER_TASK_" + names[i]
 	}
 	names = append(names, "TASKTIER_HEADER_CE_TENANT", "TASKTIER_KAFKA_BROKERS", "CONFIGURED", "TASKTIER_TASK_UNKNOWN")
-	err := newExec(t, 0, append([]string{"env"}, names...)...)(t.Context(), tt)
-	want := strings.Join([]string{
-		"7; rm -rf /", "/$(shop)", "email.send", "mail", "", "text/plain", "2026-03-01T12:00:00Z", traceParent, "a=b", "2", "3", "4",
-		"`blue`", "kept", "yes", "unset",
-	}, "\n")
-	if err == nil || !strings.HasSuffix(err.Error(), "exit status 1: "+want) {
-		t.Errorf("the command saw %v, want\n%s", err, want)
+	h := newExec(t, 0, append([]string{"env"}, names...)...)
+	for _, c := range []struct {
+		ctx   context.Context
+		fence string
+	}{
+		{(&lent{fence: 1<<53 - 1}).under(t.Context(), tt), "9007199254740991"},
+		{(&lent{}).under(t.Context(), tt), ""},
+		{t.Context(), ""}, // outside a node
+	} {
+		err := h(c.ctx, tt)
+		want := strings.Join([]string{
+			"7; rm -rf /", "/$(shop)", "email.send", "mail", "", "text/plain", "2026-03-01T12:00:00Z", traceParent, "a=b", "2", "3", "4", c.fence,
+			"`blue`", "kept", "yes", "unset",
+		}, "\n")
+		if err == nil || !strings.HasSuffix(err.Error(), "exit status 1: "+want) {
+			t.Errorf("the command saw %v, want\n%s", err, want)
+		}
 	}
 }
 
@@ -148,7 +185,8 @@ func TestExecEndsWithItsContext(t *testing.T) {
 			defer cancel(nil)
 			done := make(chan error, 1)
 			h := newExec(t, c.grace, c.child, m.address)
-			go func() { done <- h(ctx, someTask()) }()
+			tt, run := someTask(), &lent{}
+			go func() { done <- h(run.under(ctx, tt), tt) }()
 			seen := m.await(t, members(c.child))
 			cancel(lost)
 			select {
@@ -159,6 +197,7 @@ func TestExecEndsWithItsContext(t *testing.T) {
 			case <-time.After(patience):
 				t.Fatal("the handler did not return")
 			}
+			run.expect(t, "")
 			for _, p := range seen {
 				if p.name == "obey" {
 					if line, err := p.r.ReadString('\n'); line != "told to end\n" {
@@ -177,7 +216,8 @@ func TestExecLeavesNothingBehind(t *testing.T) {
 			m := newMeeting(t)
 			done := make(chan error, 1)
 			h := newExec(t, 100*time.Millisecond, child, m.address)
-			go func() { done <- h(t.Context(), someTask()) }()
+			tt, run := someTask(), &lent{}
+			go func() { done <- h(run.under(t.Context(), tt), tt) }()
 			seen := m.await(t, members(child))
 			for _, p := range seen {
 				if p.name == child {
@@ -187,6 +227,7 @@ func TestExecLeavesNothingBehind(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Errorf("the command exited with 0, but: %v", err)
 			}
+			run.expect(t, "left")
 			for _, p := range seen {
 				p.awaitDeath(t)
 			}

@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// maxAnswer bounds what is read of an answer's body, in bytes. A longer one costs its connection.
-	maxAnswer = 64 << 10
+	// maxAnswer bounds what is read of an answer's body, in bytes: by one more than a result may have, to tell that it is
+	// too long for one. Such a body costs its connection.
+	maxAnswer = task.MaxResult + 1
 	// maxAnswerText bounds what an error quotes of it.
 	maxAnswerText = 1 << 10
 	// maxHops bounds the redirects followed in one attempt.
@@ -45,8 +46,8 @@ type HTTPConfig struct {
 
 // HTTP returns a handler that posts each task to a service in the CloudEvents HTTP binding, binary mode: the payload is
 // the body, each attribute a header (ce-id, ce-type, …), with ce-ttqueue, ce-ttgeneration, ce-ttturn and ce-ttattempt to
-// say which run this is. There is no fencing token yet: ce-ttfence comes with claims. Kafka headers other than
-// CloudEvents attributes are not passed on.
+// say which run this is, and its fencing token in ce-ttfence: a decimal integer, which [task.Fence] describes. Without a
+// token that header is left out. Kafka headers other than CloudEvents attributes are not passed on.
 //
 // The answer decides:
 //
@@ -56,6 +57,10 @@ type HTTPConfig struct {
 //	other 4xx                      permanent failure
 //	3xx                            permanent failure, except 307 and 308: followed, 3 times at most and never from
 //	                               https to http. Other redirects would turn the POST into a GET without payload
+//
+// The body of a 2xx is kept as the task's result, byte for byte (see [task.Result]). An empty one is none, and one of more
+// than 64 KiB ([task.MaxResult]) is not kept, not even in part; the task has succeeded all the same. Of a failure, the
+// start of the body is quoted in the error.
 //
 // No answer, for any reason, is a failure to be tried again. So is an answer that breaks off within its first 64 KiB,
 // whatever its status: a service that streams has promised nothing before it is done.
@@ -103,7 +108,7 @@ func NewClient() *http.Client {
 		IdleConnTimeout:     4 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second,
 
-		MaxResponseHeaderBytes: maxAnswer,
+		MaxResponseHeaderBytes: 64 << 10,
 	}}
 }
 
@@ -120,7 +125,7 @@ func (p *poster) handle(ctx context.Context, t *task.Task) error {
 			fmt.Errorf("no complete answer within %v: %w", p.timeout, context.DeadlineExceeded))
 		defer cancel()
 	}
-	header, err := eventHeader(t)
+	header, err := eventHeader(t, task.Fence(ctx))
 	if err != nil {
 		return task.Permanent(fmt.Errorf("post to %s: %w", p.shown, err))
 	}
@@ -139,18 +144,19 @@ func (p *poster) handle(ctx context.Context, t *task.Task) error {
 
 // judge reads the answer, so that its connection can be used again, and says what it means.
 func (p *poster) judge(ctx context.Context, resp *http.Response) error {
-	body := io.LimitReader(resp.Body, maxAnswer)
-	text, err := io.ReadAll(io.LimitReader(body, maxAnswerText))
-	if err == nil {
-		_, err = io.Copy(io.Discard, body)
-	}
-
+	answer := io.LimitReader(resp.Body, maxAnswer)
 	code := resp.StatusCode
 	if code >= 200 && code <= 299 {
+		body, err := io.ReadAll(answer)
 		if err != nil {
 			return p.broken(ctx, err)
 		}
+		keep(ctx, body)
 		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(answer, maxAnswerText))
+	if err == nil {
+		io.Copy(io.Discard, answer) //nolint:errcheck // it has failed in any case
 	}
 	if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
 		if d, ok := retryAfter(resp.Header.Get("Retry-After"), time.Now()); ok {

@@ -139,6 +139,51 @@ func TestHTTPAnswerDecidesTheOutcome(t *testing.T) {
 	}
 }
 
+func TestHTTPBodyOfASuccessIsTheResult(t *testing.T) {
+	long := strings.Repeat("x", task.MaxResult)
+	for _, c := range []struct {
+		name string
+		code int
+		body string
+		want string // of the result; empty: none
+		end  outcome
+	}{
+		{"byte for byte", 200, " {\"n\":1}\n\xff", " {\"n\":1}\n\xff", succeeded},
+		{"any 2xx", 202, "queued", "queued", succeeded},
+		{"no content", 204, "", "", succeeded},
+		{"an empty body is no result", 200, "", "", succeeded},
+		{"the longest", 200, long, long, succeeded},
+		{"a byte more", 200, long + "x", "", succeeded},
+		{"far more", 200, long + long, "", succeeded},
+		{"of a failure", 500, "done so far", "", retry},
+		{"of a permanent failure", 422, "done so far", "", permanent},
+		{"of a snooze", 503, "later", "", snoozed},
+		{"of a redirect", 302, "see there", "", permanent},
+	} {
+		for _, chunked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, chunked %v", c.name, chunked), func(t *testing.T) {
+				s, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Retry-After", "5")
+					if !chunked && c.body != "" {
+						w.Header().Set("Content-Length", fmt.Sprint(len(c.body)))
+					}
+					w.WriteHeader(c.code)
+					if chunked {
+						w.(http.Flusher).Flush()
+					}
+					io.WriteString(w, c.body)
+				})
+				tt, run := someTask(), &lent{}
+				h := newHTTP(t, HTTPConfig{URL: s.URL, Timeout: time.Minute})
+				if err := h(run.under(t.Context(), tt), tt); outcomeOf(err) != c.end {
+					t.Errorf("outcome is %v, want %s", err, c.end)
+				}
+				run.expect(t, c.want)
+			})
+		}
+	}
+}
+
 // Retry-After is as untrusted as the retry headers of pitfall 12.
 func TestPitfall12RetryAfterIsBounded(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -236,7 +281,7 @@ func TestHTTPConnectionsAreUsedAgain(t *testing.T) {
 		name string
 		code int
 		size int
-	}{{"no body", 204, 0}, {"success", 200, 5000}, {"long success", 200, maxAnswer - 1}, {"long failure", 500, maxAnswer - 1}} {
+	}{{"no body", 204, 0}, {"success", 200, 5000}, {"long success", 200, task.MaxResult}, {"long failure", 500, task.MaxResult}} {
 		t.Run(c.name, func(t *testing.T) {
 			var connections atomic.Int32
 			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -283,9 +328,11 @@ func TestHTTPAnswerThatBreaksOffIsAFailure(t *testing.T) {
 		w.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
 	})
-	if err := h(t.Context(), someTask()); outcomeOf(err) != retry {
+	tt, run := someTask(), &lent{}
+	if err := h(run.under(t.Context(), tt), tt); outcomeOf(err) != retry {
 		t.Errorf("outcome is %v, want a failure to be tried again", err)
 	}
+	run.expect(t, "")
 }
 
 func TestHTTPEndsWithItsContext(t *testing.T) {

@@ -2,6 +2,9 @@
 
     python3 examples/http/handler.py
     tasktier -c examples/http/tasktier.yaml run
+
+The body of a 200 is kept as the task's result. A service that writes elsewhere hands on the fencing token, the integer in
+the header ce-ttfence: what refuses a smaller one than it has seen can't be overtaken by an earlier run of the same task.
 """
 
 import json
