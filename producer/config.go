@@ -9,6 +9,7 @@ import (
 
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/tier"
+	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -48,6 +49,12 @@ type Config struct {
 	// Trace returns the W3C trace context of ctx, for tasks that carry none: the place to connect OpenTelemetry.
 	// Nil: none is added.
 	Trace func(ctx context.Context) (traceParent, traceState string)
+
+	// Acknowledged is called once for each task that all in-sync replicas have, before its sender is told: the place to
+	// announce it elsewhere. t is a copy of the task with its source and queue filled in; neither it nor its payload may
+	// be changed, nor used after the call. It must not block, as other tasks wait for it, nor call the producer; several
+	// goroutines may call it at a time. Nil: nobody is told.
+	Acknowledged func(r Receipt, t *task.Task)
 
 	// Options are passed to the Kafka client, after the producer's own: TLS, SASL, logger, client id, compression.
 	// Weakening acks or disabling idempotent writes breaks what Send promises.

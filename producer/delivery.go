@@ -31,6 +31,7 @@ type delivery struct {
 	p       *Producer
 	ctx     context.Context
 	record  *kgo.Record
+	task    *task.Task // for Config.Acknowledged; nil without it
 	receipt Receipt
 	granted int
 	done    func(Receipt, error)
@@ -90,6 +91,10 @@ func (d *delivery) prepare(t *task.Task) error {
 	if n := record.Size(d.record); n > d.p.cfg.MaxBytes {
 		return fmt.Errorf("%w: %d bytes with its attributes, at most %d; keep the payload elsewhere and send where it is, "+
 			"or raise Config.MaxBytes and the topic's max.message.bytes", ErrTooLarge, n, d.p.cfg.MaxBytes)
+	}
+	if d.p.cfg.Acknowledged != nil {
+		sent := c // c itself stays off the heap where nobody asks
+		d.task = &sent
 	}
 	return nil
 }
@@ -153,11 +158,15 @@ func (d *delivery) finish(err error) {
 	d.report()
 }
 
-// report calls done and makes room, in this order: while the caller's function runs, the task is outstanding.
+// report calls the caller's functions and makes room, in this order: while they run, the task is outstanding.
 func (d *delivery) report() {
-	if d.err != nil {
+	switch {
+	case d.err != nil:
 		d.done(Receipt{}, d.err)
-	} else {
+	case d.task != nil:
+		d.p.cfg.Acknowledged(d.receipt, d.task)
+		fallthrough
+	default:
 		d.done(d.receipt, nil)
 	}
 	if d.granted > 0 {

@@ -10,6 +10,12 @@
 // because whether the broker has written it is known only to the broker. Such a task fails with [ErrUnacknowledged]:
 // it may yet be written. Sending it again with the same ID and Source is always safe: nodes take the two for one.
 //
+// # Status
+//
+// A task is known to `tasktier task get` once a node has begun it. Where it should be known from the start, and Redis is at
+// hand, [Config.Acknowledged] connects what writes that, package claim's Announcer; Send neither waits for it nor fails with
+// it.
+//
 // # Order
 //
 // Tasks of one key go to one partition, in the order of the calls, as long as one call returns before the next begins.
