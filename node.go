@@ -70,6 +70,9 @@ func New(cfg config.Config, mux *consumer.Mux, options ...Option) (*Node, error)
 	if mux == nil {
 		mux = consumer.NewMux()
 	}
+	if cfg.Redis != nil && cfg.Etcd == nil {
+		return nil, &config.Error{Problems: []config.Problem{{Key: "etcd", Message: errNoEtcd.Error()}}}
+	}
 	n := &Node{cfg: cfg, mux: mux, log: zap.NewNop(), registry: prometheus.NewRegistry(), http: handler.NewClient()}
 	for _, o := range options {
 		o(n)
@@ -128,7 +131,19 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	defer web.close()
 
-	c, err := consumer.New(n.consumerConfig())
+	members, err := n.join(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer members.close()
+	cc := n.consumerConfig()
+	if members != nil {
+		cc.Claims, cc.Members, cc.Proceed = members.claims, members.coord, n.cfg.Redis.WhenAway == config.Proceed
+	}
+	c, err := consumer.New(cc)
 	if err != nil {
 		return err
 	}
@@ -239,7 +254,7 @@ func (n *Node) consumerConfig() consumer.Config {
 	}
 	for _, name := range n.queueNames() {
 		q := n.cfg.Queues[name]
-		c.Queues = append(c.Queues, consumer.Queue{Name: name, Weight: q.Weight, Ordered: q.Ordered, Timeout: q.Timeout, Horizon: q.Horizon, Unhandled: q.Unhandled, Retry: retry.Policy(q.Retry)})
+		c.Queues = append(c.Queues, consumer.Queue{Name: name, Weight: q.Weight, Ordered: q.Ordered, Timeout: q.Timeout, Horizon: q.Horizon, Unhandled: q.Unhandled, Window: q.Window, IDWindow: q.IDWindow, Retry: retry.Policy(q.Retry)})
 		c.MaxMessageBytes = max(c.MaxMessageBytes, int(q.MaxBytes)+topic.LetterRoom)
 	}
 	return c
@@ -264,7 +279,9 @@ func (n *Node) queueNames() []string {
 
 // announce says once what an operator may expect and does not get from this version.
 func (n *Node) announce() {
-	n.log.Info("claims are not built yet: tasks are delivered at least once")
+	if n.cfg.Redis == nil {
+		n.log.Warn("no redis section: without claims tasks are done at least once, and their state is not known")
+	}
 	if len(n.cfg.Schedules) > 0 {
 		n.log.Warn("schedules are not built yet: none will be enqueued")
 	}

@@ -2,6 +2,7 @@ package tasktier
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/retry"
 )
@@ -20,8 +21,12 @@ var statsMetrics = []statsMetric{
 	counter("started_total", "Attempts started.", func(s consumer.Stats) float64 { return float64(s.Started) }),
 	counter("succeeded_total", "Tasks that succeeded.", func(s consumer.Stats) float64 { return float64(s.Succeeded) }),
 	counter("dead_total", "Tasks that went to the dead-letter topic.", func(s consumer.Stats) float64 { return float64(s.Dead) }),
+	counter("canceled_total", "Tasks that ended canceled.", func(s consumer.Stats) float64 { return float64(s.Canceled) }),
 	counter("retried_total", "Attempts that failed and are to be tried again.", func(s consumer.Stats) float64 { return float64(s.Retried) }),
 	counter("snoozed_total", "Attempts that were put off.", func(s consumer.Stats) float64 { return float64(s.Snoozed) }),
+	counter("repeated_total", "Deliveries of tasks that were done already.", func(s consumer.Stats) float64 { return float64(s.Repeated) }),
+	counter("lost_total", "Outcomes discarded because another node had the task.", func(s consumer.Stats) float64 { return float64(s.Lost) }),
+	counter("moved_total", "Tasks handed on by a copy because they held up others.", func(s consumer.Stats) float64 { return float64(s.Moved) }),
 	counter("dropped_total", "Deliveries given up without an outcome; they are delivered again.", func(s consumer.Stats) float64 { return float64(s.Dropped) }),
 }
 
@@ -50,11 +55,25 @@ var forwarderMetrics = []struct {
 	{prometheus.NewDesc("tasktier_retry_reread_total", "Records dropped for want of memory and read again later.", nil, nil), func(s retry.Stats) uint64 { return s.Reread }},
 }
 
+var claimMetrics = []struct {
+	desc *prometheus.Desc
+	of   func(claim.Stats) uint64
+}{
+	{prometheus.NewDesc("tasktier_claim_calls_total", "Script calls to Redis, each for a batch.", nil, nil), func(s claim.Stats) uint64 { return s.Calls }},
+	{prometheus.NewDesc("tasktier_claim_won_total", "Turns that were begun.", nil, nil), func(s claim.Stats) uint64 { return s.Run }},
+	{prometheus.NewDesc("tasktier_claim_held_total", "Begins that found another at work.", nil, nil), func(s claim.Stats) uint64 { return s.Held }},
+	{prometheus.NewDesc("tasktier_claim_stolen_total", "Tasks taken over from nodes that were gone.", nil, nil), func(s claim.Stats) uint64 { return s.Stolen }},
+	{prometheus.NewDesc("tasktier_claim_poison_total", "Tasks that took their processes down too often.", nil, nil), func(s claim.Stats) uint64 { return s.Poison }},
+}
+
 func (c statsCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range statsMetrics {
 		ch <- m.desc
 	}
 	for _, m := range forwarderMetrics {
+		ch <- m.desc
+	}
+	for _, m := range claimMetrics {
 		ch <- m.desc
 	}
 }
@@ -66,6 +85,11 @@ func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, m := range forwarderMetrics {
 		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.of(forwarder.Stats())))
+	}
+	if claims, ok := running.Claims(); ok {
+		for _, m := range claimMetrics {
+			ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.of(claims)))
+		}
 	}
 	for _, s := range running.Stats() {
 		for _, m := range statsMetrics {

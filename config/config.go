@@ -111,7 +111,7 @@ type Node struct {
 	Drain time.Duration `yaml:"drain"`
 	// HTTP is the address of /healthz, /readyz and /metrics, as host:port or :port. Empty: none. Default: ":9400".
 	HTTP string `yaml:"http"`
-	// LeaseTTL is how long a node that fell silent is still taken for alive. At least 1s. Default: 10s.
+	// LeaseTTL is how long a node that fell silent is still taken for alive, in whole seconds. At least 2s. Default: 10s.
 	LeaseTTL time.Duration `yaml:"lease_ttl"`
 	// MaxInflight bounds the records that were fetched and are not done. At least Concurrency. Default: 10000.
 	MaxInflight int `yaml:"max_inflight"`

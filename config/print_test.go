@@ -14,7 +14,7 @@ func TestPrintRoundTrip(t *testing.T) {
 	}
 	full.Redis = nil
 	full.Etcd.Username = " padded "
-	full.Node = Node{Name: "0x10", Concurrency: 1, Drain: 90 * time.Minute, LeaseTTL: 1500 * time.Millisecond, MaxInflight: 2, MaxInflightBytes: 3*GiB/2 + 1}
+	full.Node = Node{Name: "0x10", Concurrency: 1, Drain: 90 * time.Minute, LeaseTTL: 3 * time.Second, MaxInflight: 2, MaxInflightBytes: 3*GiB/2 + 1}
 	ordered := DefaultQueue()
 	ordered.Ordered, ordered.MaxBytes = true, 1536
 	full.Queues = map[string]Queue{"a.b": ordered, "7": DefaultQueue(), "true": DefaultQueue()}

@@ -104,7 +104,7 @@ func (v *validator) etcd(e Etcd) {
 func (v *validator) node(n Node) {
 	v.must(n.Concurrency >= 1, "node.concurrency", "is %d; at least 1", n.Concurrency)
 	v.positive("node.drain", n.Drain)
-	v.must(n.LeaseTTL >= time.Second, "node.lease_ttl", "is %v; at least 1s", n.LeaseTTL)
+	v.must(n.LeaseTTL >= 2*time.Second && n.LeaseTTL%time.Second == 0, "node.lease_ttl", "is %v; whole seconds, at least 2s", n.LeaseTTL)
 	v.must(n.MaxInflight >= n.Concurrency, "node.max_inflight", "is %d; at least node.concurrency, which is %d", n.MaxInflight, n.Concurrency)
 	if n.HTTP != "" {
 		v.listen("node.http", n.HTTP)

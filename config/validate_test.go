@@ -34,7 +34,7 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		{"etcd: {prefix: ''}", "tasktier.yaml:1: etcd.prefix: is empty; without one, keys of others are at risk"},
 		{"etcd: {password_file: tasktier.yaml}", "tasktier.yaml:1: etcd.username: is empty, but a password is set"},
 		{"node: {concurrency: 0}", "tasktier.yaml:1: node.concurrency: is 0; at least 1"},
-		{"node:\n  drain: 0s\n  lease_ttl: 999ms\n", "tasktier.yaml:2: node.drain: is 0s; it must be longer than 0\ntasktier.yaml:3: node.lease_ttl: is 999ms; at least 1s"},
+		{"node:\n  drain: 0s\n  lease_ttl: 999ms\n", "tasktier.yaml:2: node.drain: is 0s; it must be longer than 0\ntasktier.yaml:3: node.lease_ttl: is 999ms; whole seconds, at least 2s"},
 		{"node: {max_inflight: 99}", "tasktier.yaml:1: node.max_inflight: is 99; at least node.concurrency, which is 100"},
 		{"node: {http: 9400}", `tasktier.yaml:1: node.http: is "9400"; write host:port or :port, or "" for none`},
 		{"node: {http: ''}", ""},

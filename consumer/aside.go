@@ -14,15 +14,20 @@ const (
 // putAside lets a turn wait for d, taking no slot; its lane waits with it. Such turns hold their place in the window and
 // hold back their partition's watermark.
 //
-// started turns were at work, hold their lane, and go straight to the slots when their time has come. The others begin
-// again, which reads the wall clock again: a timer alone might run ahead of it.
+// started turns were at work, hold their lane, perhaps their claim, and go straight to the slots when their time has
+// come. The others begin again, which reads the wall clock again: a timer alone might run ahead of it.
 func (c *Consumer) putAside(t *turn, d time.Duration, started bool) {
 	q := t.part.queue
 	resume := func(t *turn) { c.begin(q, []*turn{t}) }
 	d = min(d, q.Horizon)
 	if started {
+		c.rejoin(t)
 		d = max(d, minSnooze)
-		resume = func(t *turn) { c.slots.push(q.share, t) }
+		resume = func(t *turn) {
+			if t.won() && !c.slots.win(q.share, t) || !t.won() && !c.slots.push(q.share, t) {
+				q.drop(t)
+			}
+		}
 	}
 	if !t.part.putAside(t, d, started, resume) {
 		q.drop(t)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// commitEvery is how often watermarks that moved are committed.
+	// commitEvery is how often progress is committed.
 	commitEvery = time.Second
 	// commitPatience bounds one commit: a group in the middle of joining makes it wait.
 	commitPatience = 10 * time.Second
@@ -35,35 +35,76 @@ func (q *queue) commits(ctx context.Context) {
 		}
 		parts := q.assignment()
 		q.resume(parts)
+		q.balance(ctx, parts)
 		if err := q.commit(ctx, parts); err != nil && ctx.Err() == nil && q.trouble.Allow() {
 			q.log.Warn("commit failed; trying on", zap.Error(err))
 		}
 	}
 }
 
-// commit tells the group the watermarks of those parts that moved and are still assigned. Offsets are committed
-// nowhere else.
+// commit tells the group the progress of those parts that made some and are still assigned. Offsets are committed nowhere
+// else.
 func (q *queue) commit(ctx context.Context, parts []*partition) error {
 	q.commitMu.Lock()
 	defer q.commitMu.Unlock()
-	due := make(map[int32]kgo.EpochOffset)
-	of := make(map[int32]*partition)
-	for _, p := range parts {
-		q.mu.Lock()
-		ours := q.partitions[p.id] == p
-		q.mu.Unlock()
-		if offset, ok := p.due(); ok && ours {
-			due[p.id] = kgo.EpochOffset{Epoch: -1, Offset: offset}
-			of[p.id] = p
-		}
-	}
+	due := q.due(parts)
 	if len(due) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitPatience)
 	defer cancel()
-	var failed error
-	q.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{names.Pending(q.Name): due},
+	refused, err := q.tell(ctx, due)
+	if len(refused) > 0 {
+		q.withoutRanges(refused)
+		var again error
+		_, again = q.tell(ctx, refused)
+		err = errors.Join(err, again)
+	}
+	if err != nil {
+		return fmt.Errorf("commit offsets of %s: %w", names.Pending(q.Name), err)
+	}
+	return nil
+}
+
+// A duty is progress that the group is to be told.
+type duty struct {
+	part *partition
+	progress
+}
+
+func (q *queue) due(parts []*partition) map[int32]duty {
+	due := make(map[int32]duty)
+	limit := min(q.rangesLimit, commitBytes/max(len(parts), 1))
+	for _, p := range parts {
+		q.mu.Lock()
+		ours := q.partitions[p.id] == p
+		q.mu.Unlock()
+		if now, ok := p.due(limit); ok && ours {
+			due[p.id] = duty{p, now}
+		}
+	}
+	return due
+}
+
+// tell commits once. It returns those whose ranges were too long for the broker, which is no failure, apart.
+func (q *queue) tell(ctx context.Context, due map[int32]duty) (refused map[int32]duty, failed error) {
+	offsets, ranges := make(map[int32]kgo.EpochOffset, len(due)), false
+	for id, d := range due {
+		offsets[id] = kgo.EpochOffset{Epoch: -1, Offset: d.offset}
+		ranges = ranges || d.ranges != ""
+	}
+	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
+		for i := range req.Topics {
+			for j := range req.Topics[i].Partitions {
+				rp := &req.Topics[i].Partitions[j]
+				text := due[rp.Partition].ranges
+				rp.Metadata = &text
+			}
+		}
+		return nil
+	})
+	refused = make(map[int32]duty)
+	q.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{names.Pending(q.Name): offsets},
 		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 			if err != nil {
 				failed = err
@@ -71,18 +112,37 @@ func (q *queue) commit(ctx context.Context, parts []*partition) error {
 			}
 			for _, t := range resp.Topics {
 				for _, rp := range t.Partitions {
-					if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
+					d, ok := due[rp.Partition]
+					switch err := kerr.ErrorForCode(rp.ErrorCode); {
+					case !ok: // not asked for
+					case err == nil:
+						d.part.tell(d.progress)
+					case ranges && (errors.Is(err, kerr.OffsetMetadataTooLarge) || errors.Is(err, kerr.InvalidCommitOffsetSize)):
+						refused[rp.Partition] = d
+					default:
 						failed = fmt.Errorf("partition %d: %w", rp.Partition, err)
-					} else if p := of[rp.Partition]; p != nil {
-						p.setCommitted(due[rp.Partition].Offset)
 					}
 				}
 			}
 		})
-	if failed != nil {
-		return fmt.Errorf("commit offsets of %s: %w", names.Pending(q.Name), failed)
+	return refused, failed
+}
+
+// withoutRanges takes the ranges from what was refused for them, and remembers to write fewer: half of the shortest that
+// was refused, in case the broker takes that, until it is not worth it.
+func (q *queue) withoutRanges(refused map[int32]duty) {
+	for id, d := range refused {
+		if d.ranges != "" {
+			q.rangesLimit = min(q.rangesLimit, len(d.ranges)/2)
+		}
+		d.ranges = ""
+		refused[id] = d
 	}
-	return nil
+	if q.rangesLimit < minRanges {
+		q.rangesLimit = 0
+	}
+	q.log.Warn("the broker refuses the metadata of commits for its size: more tasks than need be run again after a crash; see offset.metadata.max.bytes of the brokers",
+		zap.Int("next_limit", q.rangesLimit))
 }
 
 // commitLast commits what no later commit will: what it does not get through is run again elsewhere. So what may pass, a

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
@@ -38,11 +39,24 @@ type Config struct {
 	// MaxInflightBytes bounds their size likewise, in bytes; one poll may pass it. The client fetches ahead a sixteenth of
 	// it per broker and queue, compressed as it is on the wire, on top. Default 64 MiB.
 	MaxInflightBytes int64
-	// MaxSpan bounds, per partition, the records between the oldest unfinished one and the newest: a partition past it
-	// is not fetched until that one is settled. Default 100,000.
+	// MaxSpan bounds, per partition, the records between the oldest unfinished one and the newest. With claims the oldest are
+	// handed on when half of it is used up; a partition past it is not fetched until they are settled. Default 100,000.
 	MaxSpan int
+	// MaxPin is how long one unfinished task may hold back the commit of what was finished behind it; then it is handed on,
+	// and runs on. At most a sixth of the queue's Window. It needs Claims. Default 10 min.
+	MaxPin time.Duration
 	// MaxMessageBytes is the largest letter that is written. Default 1 MiB + 64 KiB.
 	MaxMessageBytes int
+
+	// Claims keep, in Redis, who runs what and what became of it: with them every task is done once. Nil: none, and tasks
+	// are done at least once.
+	Claims *claim.Store
+	// Members says who this process is, and which others live. Required with Claims.
+	Members claim.Members
+	// Proceed lets tasks run while Redis is away, at least once. Default: they wait until it is back.
+	Proceed bool
+	// Crashes is how many processes a task may take down before it is dead as poison. Default 3.
+	Crashes int
 
 	// Drain is how long a stop, or giving a partition back, waits for handlers that run. Default 30 s.
 	Drain time.Duration
@@ -69,6 +83,9 @@ type Queue struct {
 	Timeout time.Duration
 	// Horizon is how far ahead a task's start may lie; beyond it the task is dead as invalid. Default 1 year.
 	Horizon time.Duration
+	// Window is how long a finished task is remembered whose id a tasktier producer minted, IDWindow the same for other
+	// ids. Defaults 1 h and 24 h.
+	Window, IDWindow time.Duration
 	// Unhandled is how long a task whose type no node knows is kept waiting for a handler. Default 24 h.
 	Unhandled time.Duration
 	// Retry is the policy for tasks of types that say nothing else; its MaxAttempts is also the most that a task may ask
@@ -88,7 +105,7 @@ type Type struct {
 type Settled struct {
 	// Task as it was delivered; for undecodable records whatever could be read of it.
 	Task *task.Task
-	// State is Succeeded or Dead; or, when the task comes back as another record, Retrying after a failure, Scheduled if
+	// State is Succeeded, Dead or Canceled; or, when the task comes back as another record, Retrying after a failure, Scheduled if
 	// it is not due yet, Pending if it was snoozed or found no handler.
 	State task.State
 	// Reason says why it is dead.
@@ -119,6 +136,11 @@ func (cfg Config) withDefaults() (Config, error) {
 	orElse(&cfg.Drain, 30*time.Second)
 	orElse(&cfg.SessionTimeout, 10*time.Second)
 	orElse(&cfg.Log, zap.NewNop())
+	orElse(&cfg.Crashes, 3)
+	orElse(&cfg.MaxPin, 10*time.Minute)
+	if cfg.Claims != nil && cfg.Members == nil {
+		return cfg, errors.New("configure consumer: claims need Members, to tell whose owner is gone")
+	}
 	if cfg.Node == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -145,6 +167,8 @@ func (cfg Config) withDefaults() (Config, error) {
 		orElse(&q.Timeout, 30*time.Minute)
 		orElse(&q.Horizon, 365*24*time.Hour)
 		orElse(&q.Unhandled, 24*time.Hour)
+		orElse(&q.Window, time.Hour)
+		orElse(&q.IDWindow, 24*time.Hour)
 		q.Retry = q.Retry.Over(retry.Default)
 		if q.Weight < 1 || q.Timeout < 0 || q.Horizon < 0 || q.Unhandled < 0 || q.Retry.MaxAttempts < 1 || q.Retry.Base < 0 || q.Retry.Max < 0 {
 			return cfg, fmt.Errorf("configure consumer: queue %q: a setting is negative", q.Name)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/deadletter"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,6 +17,7 @@ import (
 // A Consumer executes the tasks of one or more queues. Build one with [New]; Run it once.
 type Consumer struct {
 	cfg    Config
+	born   time.Time
 	queues []*queue
 	slots  *slots
 
@@ -23,6 +25,11 @@ type Consumer struct {
 	out     *kgo.Client
 	waits   *retry.Writer
 	letters *deadletter.Writer
+
+	// book is this node's claims; nil: at least once. burials writes letters that were left to this node.
+	book    *claim.Book
+	session session
+	burials sync.WaitGroup
 
 	// handling is the parent of every handler's context; giveUp ends it.
 	handling context.Context
@@ -46,7 +53,7 @@ func New(cfg Config) (*Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Consumer{cfg: cfg}
+	c := &Consumer{cfg: cfg, born: time.Now()}
 	// Room for a successor of every record in the windows, so that writing one never waits for another's.
 	opts := append(retry.OutOptions(cfg.Kafka, cfg.Prefix, cfg.MaxMessageBytes),
 		kgo.MaxBufferedRecords(2*(cfg.MaxInflight+2*cfg.Concurrency*len(cfg.Queues))))
@@ -64,6 +71,10 @@ func New(cfg Config) (*Consumer, error) {
 	}
 	var shares []*share
 	c.slots, shares = newSlots(cfg.Concurrency, weights)
+	if err := c.openBook(); err != nil {
+		c.out.Close()
+		return nil, err
+	}
 	n := len(cfg.Queues)
 	for i, qc := range cfg.Queues {
 		w := newWindow(max(cfg.MaxInflight/n, 2*cfg.Concurrency), max(cfg.MaxInflightBytes/int64(n), 1))
@@ -82,6 +93,7 @@ func New(cfg Config) (*Consumer, error) {
 // clean stop; an error that wraps [ErrAbandoned] says that handlers had to be left behind, and only then are goroutines
 // left too.
 func (c *Consumer) Run(ctx context.Context) error {
+	closeBook := c.runBook()
 	var loops, handlers sync.WaitGroup
 	for range c.cfg.Concurrency {
 		c.slot(&handlers)
@@ -94,12 +106,13 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 
 	<-ctx.Done()
-	c.slots.stop()
+	c.stop()
 	loops.Wait()
 	left := c.drain(&handlers)
 	stopCommits()
 	commits.Wait()
 	c.close()
+	closeBook()
 	if left {
 		return fmt.Errorf("stop: %w", ErrAbandoned)
 	}
@@ -153,12 +166,22 @@ func (c *Consumer) drain(handlers *sync.WaitGroup) (left bool) {
 	}
 }
 
+// uptime is how long there has been this consumer.
+func (c *Consumer) uptime() time.Duration { return time.Since(c.born) }
+
 // Abort cancels the contexts of all running handlers, for those who can't wait for the drain, and starts no others. What
 // a handler answers with an error after that is no failure: the task is delivered again. Abort does not stop the
 // consumer; end Run's context for that.
 func (c *Consumer) Abort() {
-	c.slots.stop()
+	c.stop()
 	c.giveUp()
+}
+
+// stop starts nothing more and gives back what was won.
+func (c *Consumer) stop() {
+	for _, t := range c.slots.stop() {
+		t.part.queue.drop(t)
+	}
 }
 
 func (c *Consumer) aborted() <-chan struct{} { return c.handling.Done() }
@@ -176,13 +199,16 @@ func (c *Consumer) close() {
 	var leaving sync.WaitGroup
 	for _, q := range c.queues {
 		leaving.Go(func() {
+			q.client.AllowRebalance()
+			parts := q.assignment()
+			q.end(parts)
 			ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
 			defer cancel()
-			q.client.AllowRebalance()
 			// A member that leaves in the middle of a rebalance can commit no more; here a rebalance is waited for.
-			if err := q.commitLast(ctx, q.assignment()); err != nil {
+			if err := q.commitLast(ctx, parts); err != nil {
 				q.log.Warn("commit before leaving failed", zap.Error(err))
 			}
+			q.forget(parts)
 			if err := q.client.LeaveGroupContext(ctx); err != nil {
 				q.log.Warn("leave group failed; it will notice by itself", zap.Error(err))
 			}
@@ -191,6 +217,7 @@ func (c *Consumer) close() {
 	}
 	leaving.Wait()
 	c.stopWriting()
+	c.burials.Wait()
 	c.out.Close() // ends what a silent broker keeps in flight, whose context alone does not
 	c.waits.Close()
 	c.letters.Close()

@@ -18,8 +18,8 @@ type attemptContext struct {
 	ended  bool
 }
 
-func newAttemptContext(parent context.Context, timeout time.Duration) *attemptContext {
-	return &attemptContext{parent: parent, deadline: time.Now().Add(timeout)}
+func newAttemptContext(parent context.Context, deadline time.Time) *attemptContext {
+	return &attemptContext{parent: parent, deadline: deadline}
 }
 
 // end cancels the context: the attempt is over.

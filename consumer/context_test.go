@@ -25,7 +25,7 @@ func TestAttemptContextIsAContext(t *testing.T) {
 				defer giveUp()
 				want, cancel := context.WithTimeout(parent, time.Minute)
 				defer cancel()
-				got := newAttemptContext(parent, time.Minute)
+				got := newAttemptContext(parent, time.Now().Add(time.Minute))
 				defer got.end()
 				var child context.Context
 				if asked {

@@ -209,13 +209,20 @@ func TestAbandoned(t *testing.T) {
 		if took := time.Since(began); took > 25*time.Second {
 			t.Errorf("the stop took %v", took)
 		}
-		if got := s.committed(0); got != 3 {
-			t.Errorf("committed %d, want 3: what was finished below the stuck task", got)
+		// Its task was handed on, so that what was finished behind it could be committed.
+		if got := s.committed(0); got != 7 {
+			t.Errorf("committed %d, want 7", got)
+		}
+		again := s.start(s.config(mux))
+		if got := g.await(t); got.ID != "stuck-0" {
+			t.Errorf("%s was handed on", got.ID)
 		}
 		close(g.open)
-		s.await(7) // it ends; nobody commits it
-		if got := s.committed(0); got != 3 {
-			t.Errorf("committed %d after the stop", got)
+		if err := again.stop(); err != nil {
+			t.Error(err)
+		}
+		if got := s.committed(0); got != 8 {
+			t.Errorf("committed %d, want 8: the copy that was handed on", got)
 		}
 	})
 }

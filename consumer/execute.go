@@ -30,9 +30,12 @@ var errExited = errors.New("handler called runtime.Goexit")
 // handlers. A handler that ended its goroutine (runtime.Goexit) takes the slot's goroutine with it: then exited is told
 // on the way out, and execute does not return.
 func (c *Consumer) execute(h Handler, t *turn, exited func(outcome)) (o outcome) {
-	ctx := newAttemptContext(c.handling, c.timeout(t))
+	began := time.Now()
+	ctx := newAttemptContext(c.handlers(t), began.Add(c.timeout(t)))
+	t.run.start(ctx, began)
 	returned := false
 	defer func() {
+		t.run.stop()
 		ctx.end()
 		switch v := recover(); {
 		case v != nil:
@@ -41,7 +44,7 @@ func (c *Consumer) execute(h Handler, t *turn, exited func(outcome)) (o outcome)
 			exited(c.verdict(t, errExited))
 		}
 	}()
-	err := h(task.NewContext(ctx, &t.task), &t.task)
+	err := h(task.NewRunContext(ctx, &t.task, t), &t.task)
 	if err != nil {
 		_ = err.Error() // a nil pointer in the interface panics here, where it is one task's failure
 	}
@@ -49,9 +52,16 @@ func (c *Consumer) execute(h Handler, t *turn, exited func(outcome)) (o outcome)
 	return c.verdict(t, err)
 }
 
-// verdict judges a handler's answer, however it gave it. Once handlers were told to give up, a failure is none.
+// verdict judges a handler's answer, however it gave it. Once a handler was told to give up, a failure is none.
 func (c *Consumer) verdict(t *turn, err error) outcome {
-	if err != nil && c.handling.Err() != nil {
+	switch {
+	case err == nil:
+		return outcome{kind: succeeds}
+	case t.hold != nil && t.hold.Canceled():
+		if _, permanent := task.Word(err).(*task.PermanentError); !permanent { //nolint:errorlint // Word has unwrapped it
+			return outcome{kind: cancels}
+		}
+	case c.handling.Err() != nil, t.hold != nil && t.hold.Over(), t.run.interrupted() != nil:
 		return outcome{kind: abandoned}
 	}
 	return c.judge(t, err)

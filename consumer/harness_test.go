@@ -371,12 +371,14 @@ func newGate() *gate {
 }
 
 // await waits until a handler is at the gate.
-func (g *gate) await(t *testing.T) {
+func (g *gate) await(t *testing.T) *task.Task {
 	t.Helper()
 	select {
-	case <-g.entered:
+	case at := <-g.entered:
+		return at
 	case <-time.After(patience):
 		t.Fatal("no handler came to the gate")
+		return nil
 	}
 }
 

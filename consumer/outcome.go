@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
@@ -21,6 +22,7 @@ const (
 	retries        // comes back as the next turn, for the next attempt
 	snoozes        // comes back as the next turn, no attempt used
 	postpones      // comes back as it is: it was not due
+	cancels        // an operator canceled it
 	abandoned      // this node gave it up: neither success nor failure, delivered again
 )
 
@@ -42,6 +44,24 @@ func (k kind) state() task.State {
 	default:
 		return task.Pending
 	}
+}
+
+// claim is what the claim of a turn says whose successor w is written.
+func (o outcome) claim(w retry.Wait) claim.Outcome {
+	if o.kind == retries {
+		return claim.Outcome{State: claim.Retrying, Due: w.Due, Details: &claim.Details{Error: w.Err, FirstError: w.FirstErr}}
+	}
+	return claim.Outcome{State: claim.Pending, Due: w.Due}
+}
+
+// lastWords are what the letter is written from, should this node not come to it.
+func (t *turn) lastWords(reason task.Reason, cause error) *claim.Details {
+	stamp, _ := record.ReadStamp(t.record) // a stamp that can't be read was refused by Decode
+	d := &claim.Details{Reason: reason, Error: cause.Error(), FirstError: stamp.FirstErr}
+	if d.FirstError == "" {
+		d.FirstError = d.Error
+	}
+	return d
 }
 
 var errExpired = errors.New("its expiry passed before an attempt could start")

@@ -1,9 +1,10 @@
 package consumer
 
 import (
-	"github.com/tasktier/tasktier/internal/watermark"
 	"sync"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/watermark"
 )
 
 // A partition is one assignment of a partition of Q.pending to this node. When it is revoked or lost it is closed for
@@ -14,9 +15,14 @@ type partition struct {
 	id    int32
 
 	mu      sync.Mutex
-	tracker watermark.Tracker
-	// committed is the watermark that the group knows; -1: none of this assignment.
-	committed int64
+	tracker watermark.Tracker[*turn]
+	// known is what the group knows of the partition, past is what earlier assignments finished above that (or nil), and
+	// eras are the leader epochs of the log from the watermark on: see progress.go.
+	known progress
+	past  *watermark.Ranges
+	eras  []era
+	// forgotten: the tracker is empty, and whatever settles now is too late.
+	forgotten bool
 	// atWork counts turns that were started and are not settled.
 	atWork int
 	// closed: start nothing more.
@@ -33,12 +39,12 @@ type partition struct {
 
 func newPartition(q *queue, id int32) *partition {
 	return &partition{
-		queue:     q,
-		id:        id,
-		committed: -1,
-		idle:      make(chan struct{}),
-		lanes:     make(map[string][]*turn),
-		aside:     make(map[*turn]*time.Timer),
+		queue: q,
+		id:    id,
+		known: untold,
+		idle:  make(chan struct{}),
+		lanes: make(map[string][]*turn),
+		aside: make(map[*turn]*time.Timer),
 	}
 }
 
@@ -73,11 +79,21 @@ func (p *partition) start() bool {
 	return true
 }
 
+// force starts a turn even if the partition is closed: one whose letter only this node can write.
+func (p *partition) force() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.atWork++
+}
+
 // settle completes the turn's offset and returns the next turn of its lane, if one waits.
 func (p *partition) settle(t *turn) (next *turn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.tracker.Finish(t.place)
+	if !p.forgotten && !t.moved {
+		p.tracker.Finish(t.place)
+	}
+	t.settled = true
 	if t.lane != "" && !p.closed {
 		if behind := p.lanes[t.lane]; len(behind) > 0 {
 			next, p.lanes[t.lane] = behind[0], behind[1:]
@@ -89,17 +105,29 @@ func (p *partition) settle(t *turn) (next *turn) {
 	return next
 }
 
-// release ends the work on a turn whose offset must not be completed: it will be delivered again.
-func (p *partition) release() {
+// release ends the work on a turn whose offset must not be completed, and says whether it may start again here; else it
+// will be delivered again.
+func (p *partition) release() (open bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rest()
+	return !p.closed
 }
 
 // rest takes one turn from those at work; p.mu is held.
 func (p *partition) rest() {
 	p.atWork--
-	if p.closed && p.atWork == 0 {
+	p.resting()
+}
+
+// resting closes idle, once; p.mu is held.
+func (p *partition) resting() {
+	if !p.closed || p.atWork > 0 {
+		return
+	}
+	select {
+	case <-p.idle: // what was buried after the end has rested too
+	default:
 		close(p.idle)
 	}
 }
@@ -145,22 +173,6 @@ func (p *partition) close() (dropped []*turn) {
 		dropped = append(dropped, behind...)
 	}
 	clear(p.lanes)
-	if p.atWork == 0 {
-		close(p.idle)
-	}
+	p.resting()
 	return dropped
-}
-
-// due returns the watermark if the group doesn't know it yet.
-func (p *partition) due() (offset int64, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.tracker.Offset()
-	return w, w > p.committed
-}
-
-func (p *partition) setCommitted(offset int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.committed = max(p.committed, offset)
 }

@@ -12,7 +12,7 @@ import (
 // admitted returns a turn of the partition that has its place in the tracker.
 func admitted(p *partition, offset int64, lane string) *turn {
 	t := &turn{part: p, lane: lane}
-	t.place, _ = p.tracker.Add(offset)
+	t.place, _ = p.tracker.Add(offset, t)
 	return t
 }
 

@@ -8,10 +8,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/internal/throttle"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 )
 
@@ -33,9 +35,12 @@ type queue struct {
 	// commitMu makes commits one at a time, so that an older watermark never overwrites a newer one and nothing is
 	// committed for a partition after its revocation was handled.
 	commitMu sync.Mutex
+	// rangesLimit is how many bytes of metadata the broker takes for a partition, as far as is known; under commitMu.
+	rangesLimit int
 
 	lastPoll atomic.Int64 // Unix nanoseconds of the poll loop's last sign of life
 	count    counters
+	idle     int               // rounds in a row in which there was nothing to do; see spread
 	trouble  throttle.Throttle // of fetches and commits
 	unknown  throttle.Throttle // of types without a handler
 }
@@ -54,6 +59,8 @@ func (c *Consumer) newQueue(cfg Queue, share *share, win *window) (*queue, error
 		share:      share,
 		log:        c.cfg.Log.With(zap.String("queue", cfg.Name)),
 		partitions: make(map[int32]*partition),
+
+		rangesLimit: maxRanges,
 	}
 	fetch := int32(min(max(c.cfg.MaxInflightBytes/16, 256<<10), 64<<20))
 	opts := append([]kgo.Opt{}, c.cfg.Kafka...)
@@ -78,6 +85,10 @@ func (c *Consumer) newQueue(cfg Queue, share *share, win *window) (*queue, error
 		kgo.FetchMaxBytes(fetch),
 		kgo.FetchMaxPartitionBytes(max(fetch/16, 64<<10)),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { q.assigned(m) }),
+		kgo.OnOffsetsFetched(func(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+			q.fetched(resp)
+			return nil
+		}),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, _ *kgo.Client, m map[string][]int32) { q.revoked(ctx, m) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { q.lost(m) }),
 	)
@@ -115,11 +126,13 @@ func (q *queue) poll(ctx context.Context) {
 	}
 }
 
-// admit gives every fetched record its place in its partition's tracker and decodes it.
+// admit gives every fetched record its place in its partition's tracker and decodes it. Those that an earlier assignment
+// finished are complete at once, and are no turns.
 func (q *queue) admit(fetches kgo.Fetches) []*turn {
 	turns := make([]*turn, 0, fetches.NumRecords())
 	var bytes int64
 	var slab []turn
+	now := q.consumer.uptime()
 	fetches.EachPartition(func(fp kgo.FetchTopicPartition) {
 		if len(fp.Records) == 0 {
 			return
@@ -130,23 +143,28 @@ func (q *queue) admit(fetches kgo.Fetches) []*turn {
 		}
 		p.mu.Lock()
 		for _, r := range fp.Records {
-			place, ok := p.tracker.Add(r.Offset)
-			if !ok {
+			if r.Offset < p.tracker.Next() {
+				var ok bool
 				if p, ok = q.restart(p, r.Offset); !ok {
 					break // fetched again from where the restart begins
 				}
-				place, _ = p.tracker.Add(r.Offset)
 			}
-			if p.committed < 0 {
-				p.committed = r.Offset
+			if p.known == untold {
+				p.known.offset = r.Offset
+			}
+			if p.finished(r) {
+				place, _ := p.tracker.Add(r.Offset, nil)
+				p.tracker.Finish(place)
+				continue
 			}
 			if len(slab) == 0 {
 				slab = make([]turn, turnSlab)
 			}
 			t := &slab[0]
 			slab = slab[1:]
-			t.record, t.part, t.place = r, p, place
-			t.bytes = int64(record.Size(r))
+			t.record, t.part = r, p
+			t.place, _ = p.tracker.Add(r.Offset, t)
+			t.bytes, t.since = int64(record.Size(r)), now
 			bytes += t.bytes
 			turns = append(turns, t)
 		}
@@ -185,7 +203,9 @@ func (q *queue) restart(old *partition, offset int64) (p *partition, ok bool) {
 	old.mu.Unlock()
 	q.drop(old.close()...)
 	q.drop(q.consumer.slots.drop(q.share, old)...)
+	old.forget()
 	p = newPartition(q, old.id)
+	p.known = void
 	q.mu.Lock()
 	q.partitions[old.id] = p
 	q.mu.Unlock()
@@ -205,6 +225,10 @@ func (q *queue) drop(turns ...*turn) {
 	var bytes int64
 	for _, t := range turns {
 		bytes += t.bytes
+		q.consumer.rejoin(t)
+		if t.hold != nil && t.hold.Runs() { // won, and not started, or given up before its end
+			q.consumer.book.Release(t.hold, func(claim.Result) {})
+		}
 	}
 	q.window.release(len(turns), bytes)
 	q.count.dropped.Add(uint64(len(turns)))

@@ -31,12 +31,36 @@ func (q *queue) revoked(ctx context.Context, m map[string][]int32) {
 	if len(parts) == 0 {
 		return
 	}
-	left := q.await(ctx, parts, q.consumer.cfg.Drain)
+	left := q.await(ctx, parts, q.patience())
 	if err := q.commitLast(ctx, parts); err != nil {
 		q.log.Warn("commit at revocation failed: finished tasks of these partitions will be delivered again", zap.Error(err))
 	}
 	q.forget(parts)
 	q.log.Info("partitions revoked", zap.Int("count", len(parts)), zap.Int("still_at_work", left))
+}
+
+// claimedPatience is how long a revocation waits for tasks that claims protect: so that few of them have to be held where
+// their partition goes.
+const claimedPatience = 3 * time.Second
+
+// patience is how long a revocation waits for what is at work. Meanwhile nothing of the queue is polled here.
+func (q *queue) patience() time.Duration {
+	if q.consumer.book != nil {
+		return min(q.consumer.cfg.Drain, claimedPatience)
+	}
+	return q.consumer.cfg.Drain
+}
+
+// end closes all partitions at the stop, when no handler runs any more, and hands on what would keep finished work from
+// being committed.
+func (q *queue) end(parts []*partition) {
+	ids := make([]int32, 0, len(parts))
+	for _, p := range parts {
+		ids = append(ids, p.id)
+	}
+	q.close(ids)
+	q.await(context.Background(), parts, q.consumer.cfg.Drain)
+	q.closeGaps(parts)
 }
 
 // lost forgets partitions that another member may own already: nothing is committed.
@@ -105,5 +129,6 @@ func (q *queue) forget(parts []*partition) {
 		if q.partitions[p.id] == p {
 			delete(q.partitions, p.id)
 		}
+		p.forget()
 	}
 }

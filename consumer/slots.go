@@ -1,17 +1,34 @@
 package consumer
 
-import "sync"
+import (
+	"math"
+	"sync"
+	"time"
+)
 
-// slots hands ready turns to the goroutines that run handlers, as many as the node's concurrency. The queues share
-// them by weight while they compete (stride scheduling: the queue that has used least of its share goes first), and one
-// slot per other queue stays out of any queue's reach, so that a queue whose handlers are all stuck can't take the last.
+// slots hands turns to the goroutines that run handlers, as many as the node's concurrency. The queues share them by
+// weight while they compete (stride scheduling: the queue that has used least of its share goes first), and one slot per
+// other queue stays out of any queue's reach, so that a queue whose handlers are all stuck can't take the last.
+//
+// With claims a turn comes twice: it is ready first, waiting to be begun, and may start once it was won. See ahead.go for
+// how many are begun at a time.
 type slots struct {
 	mu      sync.Mutex
 	wake    sync.Cond
+	size    int
+	running int // turns in slots
 	idle    int // goroutines waiting in next
 	queues  []*share
 	now     float64 // virtual time: the pass of the queue served last
 	stopped bool
+
+	// beg, if not nil, asks for the claims of turns; their answers come through win and answered. begging says that
+	// somebody is at it.
+	beg     func(q *share, turns []*turn)
+	begging bool
+
+	// lone is set while a turn has, or waits for, all slots.
+	lone bool
 }
 
 // A share is what one queue has of the slots.
@@ -19,12 +36,14 @@ type share struct {
 	weight  int
 	limit   int // most turns that run at once
 	ready   fifo
+	won     fifo // with claims: what may start
 	running int
 	pass    float64 // virtual time used: grows by 1/weight with every turn handed out
+	pace    pace
 }
 
 func newSlots(size int, weights []int) (*slots, []*share) {
-	s := &slots{}
+	s := &slots{size: size}
 	s.wake.L = &s.mu
 	for _, w := range weights {
 		s.queues = append(s.queues, &share{weight: w, limit: max(1, size-len(weights)+1)})
@@ -32,25 +51,55 @@ func newSlots(size int, weights []int) (*slots, []*share) {
 	return s, s.queues
 }
 
-// push makes turns of one queue ready, in this order.
-func (s *slots) push(q *share, turns ...*turn) {
+// served is where a queue's turns start from.
+func (s *slots) served(q *share) *fifo {
+	if s.beg != nil {
+		return &q.won
+	}
+	return &q.ready
+}
+
+// push makes turns of one queue ready, in this order. It refuses them when the slots are stopped.
+func (s *slots) push(q *share, turns ...*turn) bool {
 	if len(turns) == 0 {
-		return
+		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
-		return
+		return false
 	}
-	if q.ready.len() == 0 {
-		q.pass = max(q.pass, s.now) // a queue that was idle has saved nothing up
+	if s.beg == nil {
+		s.serve(q, &q.ready, turns)
+		return true
 	}
 	q.ready.push(turns)
+	s.wish()
+	return true
+}
+
+// win lets turns start that were begun, in this order. It refuses them when the slots are stopped.
+func (s *slots) win(q *share, turns ...*turn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.serve(q, s.served(q), turns)
+	return true
+}
+
+// serve adds turns that may start; s.mu is held.
+func (s *slots) serve(q *share, to *fifo, turns []*turn) {
+	if to.len() == 0 {
+		q.pass = max(q.pass, s.now) // a queue that was idle has saved nothing up
+	}
+	to.push(turns)
 	s.rouse()
 }
 
-// next frees the slot of the turn of queue done (nil at first) and waits for the next ready turn. It returns nil when
-// the slots are stopped.
+// next frees the slot of the turn of queue done (nil at first) and waits for the next turn that may start. It returns nil
+// when the slots are stopped.
 func (s *slots) next(done *share) *turn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,11 +112,16 @@ func (s *slots) next(done *share) *turn {
 		}
 		if q := s.choose(); q != nil {
 			q.running++
+			s.running++
 			s.now = max(s.now, q.pass)
 			q.pass += 1 / float64(q.weight)
-			t := q.ready.pop()
+			t := s.served(q).pop()
 			s.rouse()
+			s.wish()
 			return t
+		}
+		if s.wish() {
+			continue // the lock was given up meanwhile
 		}
 		s.idle++
 		s.wake.Wait()
@@ -89,12 +143,20 @@ func (s *slots) leave(done *share) {
 		done.pass = max(done.pass, s.now)
 	}
 	done.running--
+	done.pace.ends++
+	s.running--
+	if s.lone {
+		s.wake.Broadcast()
+	}
 }
 
 func (s *slots) choose() *share {
+	if s.lone {
+		return nil
+	}
 	var best *share
 	for _, q := range s.queues {
-		if q.ready.len() > 0 && q.running < q.limit && (best == nil || q.pass < best.pass) {
+		if s.served(q).len() > 0 && q.running < q.limit && (best == nil || q.pass < best.pass) {
 			best = q
 		}
 	}
@@ -109,70 +171,100 @@ func (s *slots) rouse() {
 	}
 }
 
-// drop removes the ready turns of a partition and returns them.
-func (s *slots) drop(q *share, p *partition) []*turn {
+// lonePatience is how long a turn that must run alone keeps others from starting until it does.
+const lonePatience = 10 * time.Second
+
+// alone waits, in the slot of a turn, until no other turn runs, and lets none start until together is called. It returns
+// false when that takes too long, another turn is at the same, or the slots are stopped.
+func (s *slots) alone() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return q.ready.remove(func(t *turn) bool { return t.part == p })
+	if s.lone {
+		return false
+	}
+	s.lone = true
+	late := false
+	timer := time.AfterFunc(lonePatience, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.wake.Broadcast()
+	})
+	defer timer.Stop()
+	for s.running > 1 && !late && !s.stopped {
+		s.wake.Wait()
+	}
+	if s.running > 1 || s.stopped {
+		s.lone = false
+		s.wake.Broadcast()
+		return false
+	}
+	return true
 }
 
-// stop lets no further turn start: every next returns nil.
-func (s *slots) stop() {
+// together lets others start again.
+func (s *slots) together() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stopped = true
+	s.lone = false
 	s.wake.Broadcast()
 }
 
-// load returns how many turns of a queue are ready and running.
+// drop removes the turns of a partition that have not started and returns them.
+func (s *slots) drop(q *share, p *partition) []*turn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ours := func(t *turn) bool { return t.part == p }
+	return append(q.ready.remove(ours), q.won.remove(ours)...)
+}
+
+// stop lets no further turn start, every next returns nil, and returns those that were won: their claims are to be
+// released.
+func (s *slots) stop() (won []*turn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	for _, q := range s.queues {
+		won = append(won, q.won.remove(func(*turn) bool { return true })...)
+	}
+	s.wake.Broadcast()
+	return won
+}
+
+// spare returns how many slots a queue could have at once, and how many of its turns wait. While none may start, it could
+// have none.
+func (s *slots) spare(q *share) (free, ready int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped && !s.lone {
+		free = min(q.limit-q.running, s.size-s.running)
+	}
+	return free, q.ready.len() + q.won.len() + q.pace.asking
+}
+
+// oldest is when the turn was polled that has been ready for longest.
+func (s *slots) oldest(q *share) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.ready.len() == 0 {
+		return math.MaxInt64
+	}
+	return q.ready.peek().since
+}
+
+// take removes up to n turns that are ready and not begun, and were polled before a time.
+func (s *slots) take(q *share, n int, before time.Duration) (turns []*turn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(turns) < n && q.ready.len() > 0 && q.ready.peek().since < before {
+		turns = append(turns, q.ready.pop())
+	}
+	return turns
+}
+
+// load returns how many turns of a queue wait for a slot and run.
 func (s *slots) load(q *share) (ready, running int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return q.ready.len(), q.running
-}
-
-// A fifo is a queue of turns in a ring whose length is a power of two.
-type fifo struct {
-	ring       []*turn
-	head, tail uint64
-}
-
-func (f *fifo) len() int { return int(f.tail - f.head) }
-
-func (f *fifo) push(turns []*turn) {
-	if need := f.len() + len(turns); need > len(f.ring) {
-		size := max(64, len(f.ring))
-		for size < need {
-			size *= 2
-		}
-		ring := make([]*turn, size)
-		n := uint64(f.len())
-		for i := range n {
-			ring[i] = f.ring[(f.head+i)&uint64(len(f.ring)-1)]
-		}
-		f.ring, f.head, f.tail = ring, 0, n
-	}
-	for _, t := range turns {
-		f.ring[f.tail&uint64(len(f.ring)-1)] = t
-		f.tail++
-	}
-}
-
-func (f *fifo) pop() *turn {
-	i := f.head & uint64(len(f.ring)-1)
-	t := f.ring[i]
-	f.ring[i] = nil
-	f.head++
-	return t
-}
-
-func (f *fifo) remove(match func(*turn) bool) (removed []*turn) {
-	for range f.len() {
-		if t := f.pop(); match(t) {
-			removed = append(removed, t)
-		} else {
-			f.push([]*turn{t})
-		}
-	}
-	return removed
+	return q.ready.len() + q.won.len() + q.pace.asking, q.running
 }

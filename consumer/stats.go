@@ -5,13 +5,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/task"
 	"go.uber.org/zap"
 )
 
 // counters count what happened in a queue since the start of the process.
 type counters struct {
-	polled, started, succeeded, dead, retried, snoozed, dropped atomic.Uint64
+	polled, started, succeeded, dead, canceled, retried, snoozed, dropped, repeated, lost, moved atomic.Uint64
 }
 
 func (n *counters) settle(s Settled) {
@@ -20,6 +21,8 @@ func (n *counters) settle(s Settled) {
 		n.succeeded.Add(1)
 	case task.Dead:
 		n.dead.Add(1)
+	case task.Canceled:
+		n.canceled.Add(1)
 	default: // it comes back, which was counted when that was decided
 	}
 }
@@ -36,7 +39,12 @@ type Stats struct {
 
 	// Counts since the start of the process. Dropped are deliveries that this node ended without an outcome, because
 	// their partition moved or the node stopped: they are delivered again.
-	Polled, Started, Succeeded, Dead, Retried, Snoozed, Dropped uint64
+	Polled, Started, Succeeded, Dead, Canceled, Retried, Snoozed, Dropped uint64
+	// Repeated are deliveries of tasks that were done already, or had come further. Lost are outcomes that were discarded
+	// because another node had the task by then.
+	Repeated, Lost uint64
+	// Moved are tasks that were handed on by a copy, because they held up others or another node had nothing to do.
+	Moved uint64
 }
 
 // Stats returns a snapshot for every queue, in the order of the configuration.
@@ -50,6 +58,10 @@ func (c *Consumer) Stats() []Stats {
 			Started:    q.count.started.Load(),
 			Succeeded:  q.count.succeeded.Load(),
 			Dead:       q.count.dead.Load(),
+			Canceled:   q.count.canceled.Load(),
+			Repeated:   q.count.repeated.Load(),
+			Lost:       q.count.lost.Load(),
+			Moved:      q.count.moved.Load(),
 			Retried:    q.count.retried.Load(),
 			Snoozed:    q.count.snoozed.Load(),
 			Dropped:    q.count.dropped.Load(),
@@ -59,6 +71,14 @@ func (c *Consumer) Stats() []Stats {
 		stats = append(stats, s)
 	}
 	return stats
+}
+
+// Claims returns what the verdicts of claims were; false without claims.
+func (c *Consumer) Claims() (claim.Stats, bool) {
+	if c.book == nil {
+		return claim.Stats{}, false
+	}
+	return c.book.Stats(), true
 }
 
 // pollSilence is how long a poll loop may give no sign of life although it has room, beside the drain time, for which the

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // A turn is a record of Q.pending on its way through the consumer, from the poll to its completed offset. At any moment
-// it is in exactly one place: ready (in slots), behind another in its lane, aside until a time, at work, or settled.
+// it is in exactly one place: ready (in slots), being begun, won (in slots), behind another in its lane, aside until a
+// time, at work, or settled.
 type turn struct {
 	task   task.Task
 	record *kgo.Record
@@ -19,6 +21,16 @@ type turn struct {
 	bad    error     // why the record is no task that can be obeyed; a *record.Error
 	lane   string    // the ordering key, or "" when it waits for nobody
 	missed time.Time // when a node first knew no handler for it; zero: none has been missed
+
+	since time.Duration // when it was polled, since the consumer was made
+	// Under the partition's lock: a copy is being written; was written, and the offset is complete; the turn has ended.
+	moving, moved, settled bool
+
+	hold   *claim.Hold // its dealing with its claim; nil without claims, and before it is begun
+	waited int         // how often in a row it was held
+	solo   bool        // it must run alone on this node
+	lone   bool        // it does
+	run    run         // of the attempt at work
 }
 
 // ahead is how long until the task may start; 0 if it names no time. It looks at the clock only if there is one.
@@ -33,3 +45,6 @@ func (t *turn) ahead() time.Duration {
 func (t *turn) origin() string {
 	return fmt.Sprintf("%s/%d/%d", t.record.Topic, t.record.Partition, t.record.Offset)
 }
+
+// won says whether the claim is the turn's: its handler may start, and whoever drops it must release it.
+func (t *turn) won() bool { return t.hold != nil && t.hold.Won() }

@@ -23,6 +23,8 @@ type Letter struct {
 	// Reason and Err say why; of Err the first 4 KiB are kept.
 	Reason task.Reason
 	Err    error
+	// Crashes is how many processes died while they ran it.
+	Crashes int
 	// Origin is the record's "topic/partition/offset".
 	Origin string
 }
@@ -51,7 +53,7 @@ func (w *Writer) Close() { w.outbox.Close() }
 
 // render makes the letter's record.
 func (w *Writer) render(l Letter, died time.Time) *kgo.Record {
-	s := record.Stamp{Reason: l.Reason, Err: l.Err.Error(), Origin: l.Origin, Node: w.node, Died: died}
+	s := record.Stamp{Reason: l.Reason, Err: l.Err.Error(), Origin: l.Origin, Node: w.node, Died: died, Crashes: l.Crashes}
 	if old, err := record.ReadStamp(l.Record); err == nil {
 		s.FirstErr = old.FirstErr
 	}

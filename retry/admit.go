@@ -27,7 +27,7 @@ func (f *Forwarder) admit(r read) {
 	}
 	now := time.Now()
 	for _, rec := range r.records {
-		place, ok := o.tracker.Add(rec.Offset)
+		place, ok := o.tracker.Add(rec.Offset, struct{}{})
 		if !ok || rec.Offset < o.from {
 			f.cfg.Log.Error("a tier went back: it was truncated or re-created; reading it from its beginning",
 				zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset))

@@ -59,6 +59,6 @@ func OutOptions(kafka []kgo.Opt, prefix string, maxMessageBytes int) []kgo.Opt {
 		kgo.ProducerBatchMaxBytes(int32(min(maxMessageBytes+1<<10, 1<<30))),
 		// What could not be written in time is routed anew: its slot may have closed.
 		kgo.RecordDeliveryTimeout(tier.SendTimeout),
-		kgo.RecordPartitioner(tier.Partitioner(prefix)),
+		kgo.RecordPartitioner(tier.Homing(prefix)),
 	)
 }

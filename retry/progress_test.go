@@ -83,7 +83,7 @@ func TestForwardedAmongEqualDues(t *testing.T) {
 	s := &slot{tier: tier.Minute, start: time.UnixMilli(0)}
 	o := &opening{slot: s, floor: everything, flying: map[*item]bool{}}
 	for offset := range int64(10) {
-		o.tracker.Add(offset)
+		o.tracker.Add(offset, struct{}{})
 		o.wait.push(&item{due: 5, offset: offset})
 	}
 	first := o.wait.pop()

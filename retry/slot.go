@@ -27,7 +27,7 @@ type slot struct {
 // An opening is one reading of a partition. A slot that had to drop records for want of memory has several.
 type opening struct {
 	slot    *slot
-	tracker watermark.Tracker
+	tracker watermark.Tracker[struct{}]
 	from    int64          // where the reading began
 	done    mark           // what was forwarded before: by a predecessor, or in the last lap
 	skip    mark           // what was forwarded in an earlier pass

@@ -25,6 +25,8 @@ type Wait struct {
 	Due time.Time
 	// Generation, Turn and Attempt are those of the turn to come.
 	Generation, Turn, Attempt int
+	// Home, if not 0, is one more than the partition of its queue that a task goes to that is due at once.
+	Home int32
 	// Err is the last error and FirstErr the first one of this generation; empty if there was none.
 	Err, FirstErr string
 }
@@ -87,7 +89,11 @@ func (w *Writer) render(wait Wait) *kgo.Record {
 	s := record.Stamp{Generation: wait.Generation, Turn: wait.Turn, Attempt: wait.Attempt, Err: wait.Err, FirstErr: wait.FirstErr}
 	place := tier.Route(wait.Due, time.Now())
 	if !place.Wait {
-		return record.Move(wait.Record, names.Pending(wait.Queue), wait.Record.Key, s)
+		r := record.Move(wait.Record, names.Pending(wait.Queue), wait.Record.Key, s)
+		if wait.Home > 0 {
+			r.Context = tier.Home(wait.Home - 1)
+		}
+		return r
 	}
 	s.Queue, s.Due = wait.Queue, wait.Due
 	r := record.Move(wait.Record, place.Topic(w.prefix), wait.Record.Key, s)

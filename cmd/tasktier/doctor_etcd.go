@@ -8,10 +8,10 @@ import (
 	"os"
 	"strings"
 
+	"github.com/tasktier/tasktier"
 	"github.com/tasktier/tasktier/config"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 )
 
 func examineEtcd(ctx context.Context, cfg *config.Etcd) []diagnosis {
@@ -19,23 +19,13 @@ func examineEtcd(ctx context.Context, cfg *config.Etcd) []diagnosis {
 		return []diagnosis{doubtful("etcd", "add an etcd section to the configuration", "none configured: nodes don't know of each other")}
 	}
 	const mend = "correct the etcd section of the configuration"
-	secure, err := cfg.TLS.Config()
-	if err != nil {
-		return []diagnosis{bad("etcd", mend, "%v", err)}
-	}
-	password, err := readSecret(cfg.PasswordFile)
-	if err != nil {
-		return []diagnosis{bad("etcd", mend, "%v", err)}
-	}
 	// The client tries for as long as it may and then has forgotten why: a connection tells at once.
 	for _, endpoint := range cfg.Endpoints {
 		if err := dial(ctx, hostOf(endpoint)); err != nil {
 			return []diagnosis{away("etcd", []string{endpoint}, rootCause(err))}
 		}
 	}
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: cfg.Endpoints, Username: cfg.Username, Password: password, TLS: secure, Context: ctx, Logger: zap.NewNop(),
-	})
+	client, err := tasktier.EtcdClient(*cfg)
 	if err != nil {
 		return []diagnosis{bad("etcd", mend, "%v", err)}
 	}

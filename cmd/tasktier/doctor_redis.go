@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/tasktier/tasktier"
 	"github.com/tasktier/tasktier/config"
 )
 
@@ -20,7 +18,7 @@ func examineRedis(ctx context.Context, cfg *config.Redis) []diagnosis {
 		return []diagnosis{doubtful("redis", "add a redis section to the configuration", "none configured: tasks are done at least once")}
 	}
 	redis.SetLogger(silence{}) // what it would log is in the errors
-	client, err := redisClient(*cfg)
+	client, err := tasktier.RedisClient(*cfg)
 	if err != nil {
 		return []diagnosis{bad("redis", "correct the redis section of the configuration", "%v", err)}
 	}
@@ -58,29 +56,6 @@ func redisAway(cfg config.Redis, err error) diagnosis {
 	return away("redis", cfg.Addresses, rootCause(err))
 }
 
-func redisClient(cfg config.Redis) (redis.UniversalClient, error) {
-	secure, err := cfg.TLS.Config()
-	if err != nil {
-		return nil, err
-	}
-	password, err := readSecret(cfg.PasswordFile)
-	if err != nil {
-		return nil, err
-	}
-	return newRedis(cfg, secure, password), nil
-}
-
-func newRedis(cfg config.Redis, secure *tls.Config, password string) redis.UniversalClient {
-	if cfg.Cluster {
-		return redis.NewClusterClient(&redis.ClusterOptions{
-			Addrs: cfg.Addresses, Username: cfg.Username, Password: password, TLSConfig: secure, MaxRedirects: 3,
-		})
-	}
-	return redis.NewClient(&redis.Options{
-		Addr: cfg.Addresses[0], Username: cfg.Username, Password: password, TLSConfig: secure, MaxRetries: -1,
-	})
-}
-
 // infoOf reads a field of a section of INFO; empty where the server does not tell.
 func infoOf(ctx context.Context, client redis.UniversalClient, section, field string) string {
 	info, err := client.Info(ctx, section).Result()
@@ -106,16 +81,4 @@ func evictionOf(ctx context.Context, client redis.UniversalClient) diagnosis {
 	default:
 		return bad(check, mend, "the policy is %s: claims would be forgotten, and tasks done again", policy)
 	}
-}
-
-// readSecret reads a password's file; a newline at its end is not part of it.
-func readSecret(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("read password: %w", err)
-	}
-	return strings.TrimRight(string(data), "\r\n"), nil
 }

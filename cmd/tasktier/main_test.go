@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"alter":   alter,
 			"commit":  commit,
 			"port":    port,
+			"without": without,
 		},
 	})
 }

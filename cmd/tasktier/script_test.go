@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/tasktier/tasktier/config"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -196,4 +197,14 @@ func port(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(l.Close())
 	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+// without FILE SECTION removes a section from a configuration.
+func without(ts *testscript.TestScript, _ bool, args []string) {
+	sections := map[string]any{}
+	ts.Check(yaml.Unmarshal([]byte(ts.ReadFile(args[0])), &sections))
+	delete(sections, args[1])
+	text, err := yaml.Marshal(sections)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o644))
 }

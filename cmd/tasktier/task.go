@@ -8,8 +8,8 @@ import (
 )
 
 func (c *cli) taskCommand() *cobra.Command {
-	cmd := noun(&cobra.Command{Use: "task", Short: "Send tasks"})
-	cmd.AddCommand(c.taskSendCommand())
+	cmd := noun(&cobra.Command{Use: "task", Short: "Send tasks, and see what became of them"})
+	cmd.AddCommand(c.taskSendCommand(), c.taskGetCommand(), c.taskWaitCommand(), c.taskListCommand(), c.taskCancelCommand())
 	return cmd
 }
 
@@ -20,6 +20,7 @@ func (c *cli) taskSendCommand() *cobra.Command {
 		Short: "Send a task, or a file of tasks",
 		Long: `Send a task, and print where it was written as {"id","source","queue","partition","offset"}. It returns
 when all in-sync replicas have the task. Sending the same --id and --source again is sending the same task again.
+With --wait it then waits until the task has ended and prints that too; exit 0 only if it succeeded.
 
 With --file, send NDJSON: a task a line, as a structured CloudEvent or in the plain form
 {"id":"7","type":"mail.send","payload":{}}. Each line travels byte for byte. Bad lines are named with their number and
@@ -27,6 +28,7 @@ skipped, and the exit code is 3 then; the counts are printed at the end.`,
 		Example: `  tasktier task send mail.send -d '{"to":"ann@example.com"}'
   tasktier task send mail.send -d @mail.json --id order-7-confirmation --in 10m
   date | tasktier task send note.take -d - --content-type text/plain
+  tasktier task send report.make -d '{"month":"2026-10"}' --wait
   tasktier --queue mail task send --file tasks.ndjson`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if s.file == "" {
@@ -57,6 +59,7 @@ skipped, and the exit code is 3 then; the counts are printed at the end.`,
 	flags.DurationVar(&s.expires, "expires", 0, "do not start later than `DURATION` from now: the task is dead then")
 	flags.IntVar(&s.maxAttempts, "max-attempts", 0, "try it `N` times at most (default the queue's setting)")
 	flags.DurationVar(&s.timeout, "timeout", 0, "`DURATION` that one attempt may take (default the queue's setting)")
+	flags.BoolVar(&s.wait, "wait", false, "wait until the task has ended; needs redis")
 	flags.StringArrayVar(&s.headers, "header", nil, "add a header `NAME=VALUE`; ce_NAME is a CloudEvents attribute; may be repeated")
 	return cmd
 }

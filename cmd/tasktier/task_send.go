@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/tasktier/tasktier"
+	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/producer"
 	"github.com/tasktier/tasktier/task"
@@ -28,6 +29,7 @@ type sending struct {
 	maxAttempts       int
 	timeout           time.Duration
 	headers           []string
+	wait              bool
 }
 
 var (
@@ -142,8 +144,19 @@ func (c *cli) sendOne(ctx context.Context, typ string, s sending) error {
 	if err != nil {
 		return err
 	}
+	var store *claim.Store
+	if s.wait { // before the task is sent: what can't be waited for is not begun
+		var closeRedis func()
+		if store, closeRedis, err = c.claims(ctx, cfg); err != nil {
+			return err
+		}
+		defer closeRedis()
+	}
+	known := c.announce(ctx, cfg)
+	defer known.end()
 	p, err := producer.New(producer.Config{
 		Brokers: cfg.Kafka.Brokers, Queue: c.queue, Prefix: cfg.Kafka.Prefix, MaxBytes: int(c.queueSettings(cfg).MaxBytes), Options: opts,
+		Acknowledged: func(_ producer.Receipt, t *task.Task) { known.sent(t) },
 	})
 	if err != nil {
 		return err
@@ -160,13 +173,16 @@ func (c *cli) sendOne(ctx context.Context, typ string, s sending) error {
 	r, err := p.SendOne(patience, t)
 	switch {
 	case err == nil:
-		return c.object(receipt{r.ID, r.Source, r.Queue, r.Partition, r.Offset})
+		err = c.object(receipt{r.ID, r.Source, r.Queue, r.Partition, r.Offset})
 	case errors.Is(err, task.ErrInvalid):
 		return &usageError{err: err}
 	case ctx.Err() == nil && errors.Is(err, producer.ErrUnreachable):
 		return &tasktier.UnreachableError{Server: "kafka", Addresses: cfg.Kafka.Brokers, Err: err}
 	}
-	return err
+	if err != nil || !s.wait {
+		return err
+	}
+	return c.awaitTasks(ctx, cfg, store, c.identities(r.Source, []string{r.ID}), 0)
 }
 
 // loadForQueue is load for those who publish to one queue, which need not be configured here.

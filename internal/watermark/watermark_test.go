@@ -1,14 +1,18 @@
 package watermark
 
 import (
+	"fmt"
+	"iter"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
+func item(offset int64) string { return fmt.Sprint("record ", offset) }
+
 // naive says the same as a tracker with nothing to get wrong.
-type naive []entry
+type naive []entry[string]
 
 func (n naive) watermark() int64 {
 	for _, e := range n {
@@ -23,16 +27,45 @@ func (n naive) watermark() int64 {
 }
 
 func (n naive) span() int {
-	i := slices.IndexFunc(n, func(e entry) bool { return !e.done })
+	i := slices.IndexFunc(n, func(e entry[string]) bool { return !e.done })
 	if i < 0 {
 		return 0
 	}
 	return len(n) - i
 }
 
+// above says what is finished above the watermark, and what is unfinished below that.
+func (n naive) above() (finished []stretch, unfinished []int64) {
+	var held []int64
+	for i, e := range n {
+		switch {
+		case !e.done:
+			held = append(held, e.offset)
+		case len(held) == 0 && len(finished) == 0: // below the watermark
+		case n[i-1].done:
+			finished[len(finished)-1].to = e.offset + 1
+		default:
+			finished = append(finished, stretch{e.offset, e.offset + 1})
+			unfinished = append(unfinished, held...)
+			held = nil
+		}
+	}
+	return finished, unfinished
+}
+
+// stretch is the offsets from from on and below to.
+type stretch struct{ from, to int64 }
+
+func stretches(seq iter.Seq2[int64, int64]) (all []stretch) {
+	for from, to := range seq {
+		all = append(all, stretch{from, to})
+	}
+	return all
+}
+
 func TestTrackerAgreesWithANaiveOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var tr Tracker
+		var tr Tracker[string]
 		var model naive
 		var open []uint64 // places that are not finished; a place is an index of the model
 		next := rapid.Int64Range(0, 5).Draw(t, "first")
@@ -40,11 +73,11 @@ func TestTrackerAgreesWithANaiveOne(t *testing.T) {
 			"add": func(t *rapid.T) {
 				for range rapid.IntRange(1, 100).Draw(t, "records") {
 					next += rapid.Int64Range(0, 3).Draw(t, "gap")
-					place, ok := tr.Add(next)
+					place, ok := tr.Add(next, item(next))
 					if !ok || place != uint64(len(model)) {
 						t.Fatalf("add %d: place %d, %t, want %d", next, place, ok, len(model))
 					}
-					model = append(model, entry{offset: next})
+					model = append(model, entry[string]{item: item(next), offset: next})
 					open = append(open, place)
 					next++
 				}
@@ -53,7 +86,7 @@ func TestTrackerAgreesWithANaiveOne(t *testing.T) {
 				if len(model) == 0 {
 					t.Skip("nothing is behind")
 				}
-				if _, ok := tr.Add(rapid.Int64Range(0, next-1).Draw(t, "offset")); ok {
+				if _, ok := tr.Add(rapid.Int64Range(0, next-1).Draw(t, "offset"), ""); ok {
 					t.Fatal("took an offset that it had passed")
 				}
 			},
@@ -78,6 +111,28 @@ func TestTrackerAgreesWithANaiveOne(t *testing.T) {
 				if got, want := tr.Span(), model.span(); got != want {
 					t.Fatalf("span %d, want %d", got, want)
 				}
+				if got, ok := tr.Oldest(); ok != (model.span() > 0) || ok && got != item(model.watermark()) {
+					t.Fatalf("the oldest unfinished is %q (%t) at watermark %d", got, ok, model.watermark())
+				}
+				finished, unfinished := model.above()
+				if got := stretches(tr.Finished()); !slices.Equal(got, finished) {
+					t.Fatalf("finished above the watermark: %v, want %v", got, finished)
+				}
+				var held []int64
+				for offset, it := range tr.Unfinished() {
+					if it != item(offset) {
+						t.Fatalf("the record at %d has %q", offset, it)
+					}
+					held = append(held, offset)
+				}
+				if !slices.Equal(held, unfinished) {
+					t.Fatalf("unfinished below a finished one: %v, want %v", held, unfinished)
+				}
+				for _, e := range tr.ring {
+					if e.done && e.item != "" {
+						t.Fatalf("%q is finished and kept", e.item)
+					}
+				}
 			},
 		})
 	})
@@ -85,11 +140,11 @@ func TestTrackerAgreesWithANaiveOne(t *testing.T) {
 
 // Places stay what they were while the ring grows and while it turns over.
 func TestTrackerKeepsPlaces(t *testing.T) {
-	var tr Tracker
-	first, _ := tr.Add(0)
+	var tr Tracker[struct{}]
+	first, _ := tr.Add(0, struct{}{})
 	places := []uint64{first}
 	for offset := int64(1); offset < 1000; offset++ {
-		place, _ := tr.Add(offset)
+		place, _ := tr.Add(offset, struct{}{})
 		places = append(places, place)
 	}
 	for _, place := range slices.Backward(places[1:]) {
@@ -106,7 +161,7 @@ func TestTrackerKeepsPlaces(t *testing.T) {
 	}
 	size := len(tr.ring)
 	for offset := int64(1000); offset < 100_000; offset++ {
-		place, _ := tr.Add(offset)
+		place, _ := tr.Add(offset, struct{}{})
 		tr.Finish(place)
 	}
 	if len(tr.ring) != size {
@@ -117,9 +172,9 @@ func TestTrackerKeepsPlaces(t *testing.T) {
 // Gaps of the log, of compaction or transaction markers, hold nothing back: a watermark behind one is the next record's
 // offset, or the one behind the last.
 func TestPitfall24Gaps(t *testing.T) {
-	var tr Tracker
-	a, _ := tr.Add(10)
-	b, _ := tr.Add(20)
+	var tr Tracker[struct{}]
+	a, _ := tr.Add(10, struct{}{})
+	b, _ := tr.Add(20, struct{}{})
 	tr.Finish(a)
 	if got := tr.Offset(); got != 20 {
 		t.Errorf("watermark %d, want 20: nothing is between 10 and 20", got)

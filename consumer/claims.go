@@ -1,0 +1,175 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/tasktier/tasktier/claim"
+	"github.com/tasktier/tasktier/coord/lease"
+	"go.uber.org/zap"
+)
+
+// What the engine needs of claims beside the order of effects, which is in attempt.go.
+
+const (
+	// minHeld and maxHeld bound the pause before a held turn is begun again: it doubles.
+	minHeld = 50 * time.Millisecond
+	maxHeld = time.Second
+	// crowded is the pause before a turn that must run alone, and could not, tries again: meanwhile others run.
+	crowded = 30 * time.Second
+	// bookPatience bounds the wait for Redis when everything else has stopped.
+	bookPatience = 5 * time.Second
+)
+
+// openBook prepares the claims of this node, if it is to have any.
+func (c *Consumer) openBook() error {
+	if c.cfg.Claims == nil {
+		return nil
+	}
+	windows := make(map[string]claim.Window, len(c.cfg.Queues))
+	for _, q := range c.cfg.Queues {
+		windows[q.Name] = claim.Window{Minted: q.Window, Chosen: q.IDWindow, Longest: q.Horizon}
+	}
+	book, err := claim.New(claim.Config{
+		Store: c.cfg.Claims, Members: c.cfg.Members, Windows: windows, Crashes: c.cfg.Crashes, Proceed: c.cfg.Proceed,
+		Decided: c.decided, Interrupt: func(h *claim.Hold, cause error) { turnOf(h).run.interrupt(cause) }, Log: c.cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	c.book = book
+	c.slots.beg = c.ask
+	return nil
+}
+
+func turnOf(h *claim.Hold) *turn { return h.Of.(*turn) } //nolint:forcetypeassert // nobody else makes holds
+
+// runBook runs the claims until the function that it returns is called, which waits for what was asked.
+func (c *Consumer) runBook() (stop func()) {
+	if c.book == nil {
+		return func() {}
+	}
+	asking, done := context.WithCancel(context.Background())
+	patience, giveUp := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = c.book.Run(asking, patience) }) // it never fails
+	return func() {
+		done()
+		timer := time.AfterFunc(bookPatience, giveUp)
+		running.Wait()
+		timer.Stop()
+		giveUp()
+	}
+}
+
+// holdSlab is how many holds are allocated at once.
+const holdSlab = 16
+
+// ask begins turns that slots begged for.
+func (c *Consumer) ask(_ *share, turns []*turn) {
+	holds := make([]*claim.Hold, len(turns))
+	var slab []claim.Hold
+	for i, t := range turns {
+		if t.hold == nil {
+			if len(slab) == 0 {
+				slab = make([]claim.Hold, min(holdSlab, len(turns)-i))
+			}
+			t.hold = &slab[0]
+			slab = slab[1:]
+			t.hold.Task, t.hold.Of = &t.task, t
+		}
+		t.run.reset()
+		holds[i] = t.hold
+	}
+	c.book.Begin(holds...)
+}
+
+// await lets a turn that is held wait, and begins it again. It needs no slot to hear that it is held or done, so it does
+// not queue for one. A turn whose copy is in the log leaves the waiting to that: else a task that takes long, whose copies
+// are handed on in their turn, would fill the memory with them.
+func (c *Consumer) await(t *turn) {
+	q := t.part.queue
+	if t.replaced() {
+		q.drop(t)
+		return
+	}
+	pause := min(minHeld<<min(t.waited, 10), maxHeld)
+	t.waited++
+	pause = pause/2 + rand.N(pause/2)
+	resume := func(t *turn) {
+		c.slots.asked(q.share)
+		c.ask(q.share, []*turn{t})
+	}
+	if !t.part.putAside(t, pause, false, resume) {
+		q.drop(t)
+	}
+}
+
+// abandon gives back a turn at work that this node won't run now: its claim is released, and then it begins again if its
+// partition is still here. A turn without a claim is dropped.
+func (c *Consumer) abandon(t *turn) {
+	if !t.won() {
+		t.part.release()
+		t.part.queue.drop(t)
+		return
+	}
+	c.book.Release(t.hold, func(claim.Result) { c.beginAgain(t) })
+}
+
+// beginAgain lets a turn at work, which has lost its claim or given it back, begin anew.
+func (c *Consumer) beginAgain(t *turn) {
+	q := t.part.queue
+	c.rejoin(t)
+	if !t.part.release() || !c.slots.push(q.share, t) {
+		q.drop(t)
+	}
+}
+
+// details reads why a task is dying whose letter was left to us. A task without details took its process down.
+func (c *Consumer) details(t *turn) (*claim.Details, error) {
+	for {
+		ctx, cancel := context.WithTimeout(c.writing, 5*time.Second)
+		d, err := c.cfg.Claims.Details(ctx, claim.Identity{Queue: t.task.Queue, Source: t.task.Source, ID: t.task.ID})
+		cancel()
+		if err == nil {
+			return d, nil
+		}
+		c.cfg.Log.Warn("can't read why a task is dead; trying on", append(fields(&t.task), zap.Error(err))...)
+		select {
+		case <-time.After(time.Second):
+		case <-c.writing.Done():
+			return nil, c.writing.Err()
+		}
+	}
+}
+
+// A session is the context of the handlers that run under a lease.
+type session struct {
+	mu    sync.Mutex
+	lease *lease.Lease
+	ctx   context.Context
+}
+
+// handlers is the parent of a handler's context: it ends when the consumer gives up its handlers, and with the lease that
+// the turn was begun under.
+func (c *Consumer) handlers(t *turn) context.Context {
+	if t.hold == nil {
+		return c.handling
+	}
+	l := t.hold.Lease()
+	s := &c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lease != l {
+		ctx, cancel := context.WithCancelCause(c.handling)
+		context.AfterFunc(l.Context(), func() { cancel(errSessionOver) })
+		s.lease, s.ctx = l, ctx
+	}
+	return s.ctx
+}
+
+// errSessionOver is why the contexts of handlers end when the node has been silent for too long.
+var errSessionOver = errors.New("this node's session is over: others may run its tasks now")

@@ -1,0 +1,96 @@
+package consumer
+
+import (
+	"sync"
+	"time"
+
+	"github.com/tasktier/tasktier/claim"
+	"github.com/tasktier/tasktier/task"
+)
+
+// A run is an attempt at work: what may reach its handler from outside, and what the handler leaves behind.
+type run struct {
+	mu     sync.Mutex
+	ctx    *attemptContext // nil while no handler runs
+	cause  error           // why it was interrupted
+	began  time.Time
+	result []byte
+}
+
+// start notes the handler's context. An interruption that came before ends it at once.
+func (r *run) start(ctx *attemptContext, began time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ctx, r.began, r.result = ctx, began, nil
+	if r.cause != nil {
+		ctx.end()
+	}
+}
+
+// reset forgets an earlier attempt's interruption.
+func (r *run) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cause = nil
+}
+
+// stop forgets the context: the handler has returned.
+func (r *run) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ctx = nil
+}
+
+// interrupt ends the handler's context.
+func (r *run) interrupt(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cause = cause
+	if r.ctx != nil {
+		r.ctx.end()
+	}
+}
+
+func (r *run) interrupted() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cause
+}
+
+// A turn is what its handler sees of the node: a [task.Run].
+var _ task.Run = (*turn)(nil)
+
+// Fence is the claim's; without one it is the time of the start.
+func (t *turn) Fence() int64 {
+	if t.hold != nil {
+		return t.hold.Fence()
+	}
+	return t.run.began.UnixMicro()
+}
+
+// Progress is written with the next round of them.
+func (t *turn) Progress(fraction float64, note string) {
+	if t.hold != nil {
+		t.part.queue.consumer.book.Progress(t.hold, fraction, note)
+	}
+}
+
+// Result keeps data for the end.
+func (t *turn) Result(data []byte) {
+	if t.hold == nil {
+		return
+	}
+	t.run.mu.Lock()
+	defer t.run.mu.Unlock()
+	t.run.result = data
+}
+
+// saying is what a success leaves beside its claim; nil if there is nothing.
+func (t *turn) saying() *claim.Details {
+	t.run.mu.Lock()
+	defer t.run.mu.Unlock()
+	if t.run.result == nil {
+		return nil
+	}
+	return &claim.Details{Result: t.run.result}
+}

@@ -1,0 +1,121 @@
+package tasktier
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/tasktier/tasktier/claim"
+	"github.com/tasktier/tasktier/config"
+	"github.com/tasktier/tasktier/coord"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// A membership is what a node with claims has beside its consumer: the claims in Redis and a session in etcd, by which
+// others know whether its claims still count.
+type membership struct {
+	claims *claim.Store
+	redis  redis.UniversalClient
+	etcd   *clientv3.Client
+	coord  *coord.Membership
+
+	leave context.CancelFunc
+	ran   sync.WaitGroup
+}
+
+// join opens the claims and registers this process; nil without a redis section, when tasks are done at least once.
+func (n *Node) join(ctx context.Context) (_ *membership, err error) {
+	if n.cfg.Redis == nil {
+		return nil, nil
+	}
+	m := &membership{leave: func() {}}
+	defer func() {
+		if err != nil {
+			m.close()
+		}
+	}()
+	if m.redis, err = RedisClient(*n.cfg.Redis); err != nil {
+		return nil, err
+	}
+	if n.cfg.Redis.WhenAway != config.Proceed {
+		if err = ReachRedis(ctx, m.redis, *n.cfg.Redis); err != nil {
+			return nil, err
+		}
+	}
+	n.warnOfEviction(ctx, m.redis)
+	m.claims = claim.NewStore(m.redis, n.cfg.Kafka.Prefix)
+
+	if m.etcd, err = EtcdClient(*n.cfg.Etcd); err != nil {
+		return nil, err
+	}
+	if m.coord, err = coord.New(coord.Config{
+		Client: m.etcd, Prefix: n.cfg.Etcd.Prefix, TTL: n.cfg.Node.LeaseTTL, Entry: n.entry(), Healthy: n.healthy, Log: n.log,
+	}); err != nil {
+		return nil, err
+	}
+	running, leave := context.WithCancel(context.WithoutCancel(ctx))
+	m.leave = leave
+	m.ran.Go(func() { m.coord.Run(running) }) //nolint:errcheck // it was not run before
+	once, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	if _, err = m.coord.Wait(once); err != nil {
+		return nil, &UnreachableError{Server: "etcd", Addresses: n.cfg.Etcd.Endpoints, Err: err}
+	}
+	return m, nil
+}
+
+// close gives the session up, so that others see at once that this process is gone.
+func (m *membership) close() {
+	if m == nil {
+		return
+	}
+	m.leave()
+	m.ran.Wait()
+	if m.etcd != nil {
+		m.etcd.Close()
+	}
+	if m.redis != nil {
+		m.redis.Close()
+	}
+}
+
+// entry is what the registry says of this node.
+func (n *Node) entry() coord.Entry {
+	e := coord.Entry{
+		Name: n.cfg.Node.Name, ClaimFormat: claim.Format, Queues: n.queueNames(), Types: n.mux.Types(),
+		Concurrency: n.cfg.Node.Concurrency, Version: "(devel)",
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		e.Version = info.Main.Version
+	}
+	return e
+}
+
+// healthy says what keeps the consumer from making progress; a session is kept only while nothing does.
+func (n *Node) healthy() error {
+	if c, _ := n.running(); c != nil {
+		return c.Healthy()
+	}
+	return nil
+}
+
+// warnOfEviction warns of a Redis that may forget claims. `tasktier doctor` says the same.
+func (n *Node) warnOfEviction(ctx context.Context, client redis.UniversalClient) {
+	info, err := client.Info(ctx, "memory").Result()
+	if err != nil {
+		return // doctor says why
+	}
+	for line := range strings.SplitSeq(info, "\n") {
+		policy, is := strings.CutPrefix(strings.TrimSpace(line), "maxmemory_policy:")
+		if is && policy != "noeviction" {
+			n.log.Warn("redis may evict claims, and finished tasks would run again; set maxmemory-policy noeviction", zap.String("policy", policy))
+		}
+	}
+}
+
+// errNoEtcd is what is wrong with claims whose owners nobody knows.
+var errNoEtcd = errors.New("is missing: redis keeps the claims, and only etcd knows whose owner is gone; add an etcd section, or leave redis out and tasks are done at least once")
