@@ -1,8 +1,18 @@
 // Package bench measures tasktier on real servers beside what it is compared with. It is a module of its own, so that
 // what it compares with never enters the product's go.mod.
 //
-//	cd bench && go test -bench . -benchtime 1000000x
+//	go test -run '^$' -bench . -benchtime 20000x    that everything works; CI does this
+//	go run ./cmd/compare                            figures: several rounds of every side in turn, as Markdown
 //
-// Every benchmark that compares runs its sides in one process, one after the other, on the same broker: read the ratio,
-// not the figures.
+// A side is a system that takes tasks in and hands each one to a handler; each has a file of its own, which says its
+// settings. The benchmarks do the same with every side:
+//
+//   - BenchmarkProcess: b.N tasks wait; how fast are they handled?
+//   - BenchmarkLatency: 200 tasks a second come in; how long until each one starts?
+//   - BenchmarkBacklog: does tasktier slow down when many tasks wait?
+//
+// A side's clock runs from the start of the first handler to the end of the last one: connecting, joining a group and
+// shutting down are left out, for all. All sides share the machine with their servers: read the ratios, not the figures.
+// Kafka and Redis are those of internal/testenv, at the same settings for every side: both leave writes to the operating
+// system, and so survive the process, not the machine. PostgreSQL's are in internal/postgres.
 package bench
