@@ -27,7 +27,7 @@ func main() {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	cfg, err := config.Load("", os.Environ()) // TASKTIER_CONFIG, else tasktier.yaml, else local defaults
+	cfg, err := config.Load("", os.Environ()) // TASKTIER_CONFIG, else tasktier.yaml, else local Kafka, Redis and etcd
 	if err != nil {
 		return err
 	}
