@@ -101,7 +101,7 @@ func TestRedisIsFoundBackWithoutATask(t *testing.T) {
 	node := start(t, s, &registry{}, me)
 	h := node.won(hold("long", 0, 1, 1))
 	must(t, server.Kill())
-	node.Progress(h, 0.5, "")
+	node.Progress(h, Details{Progress: 0.5})
 	eventually(t, "Redis counts as away", node.Away)
 	must(t, server.Start())
 	eventually(t, "Redis is found back", func() bool { return !node.Away() })

@@ -36,6 +36,8 @@ type Config struct {
 	Decided func([]Decision)
 	// Interrupt is told that a hold should stop running: cause is [ErrCanceled] or [ErrTakenOver]. It must not block.
 	Interrupt func(h *Hold, cause error)
+	// Node is this process's name in details.
+	Node string
 	// Log receives what an operator acts on. Default: nothing.
 	Log *zap.Logger
 }

@@ -81,6 +81,7 @@ func (b *Book) conclude(h *Hold, next Claim, details *Details, done func(Result)
 	b.ask(h, nil, h.sheet(have, next), text, now, b.onConcluded)
 	h.op.keep = max(h.op.keep, keep) // of what ends as canceled, the next turn may be on its way
 	if details != nil {
+		details.Node = b.cfg.Node
 		h.op.details = details.render(h.Task)
 	}
 	if b.cfg.Proceed && b.away.Load() {

@@ -289,6 +289,34 @@ func TestCancelThatWasSeenIsNotForgotten(t *testing.T) {
 	}
 }
 
+// What there is to say is said, whatever Redis showed at first.
+func TestDetailsComeWithTheOutcome(t *testing.T) {
+	onEach(t, func(t *testing.T, s *Store) {
+		node := start(t, s, &registry{}, me)
+		for name, found := range map[string]func(Claim) Claim{
+			"expected":       ours,
+			"to be canceled": func(c Claim) Claim { return c.with(CancelAsked) },
+			"missing":        foreign(0, 0, 0),
+		} {
+			h := node.won(hold(name, g, n, tries))
+			was := ""
+			if c := found(h.claim()); c.State != 0 {
+				was = c.String()
+			}
+			put(t, s, h, was)
+			mustWrite(t, node.finish(h, Outcome{State: Dying, Details: &Details{Error: name, Result: []byte("42")}}))
+			d, err := s.Details(t.Context(), h.identity())
+			if err != nil || d == nil || d.Error != name || string(d.Result) != "42" || d.ID != h.Task.ID || d.Queue != "q" || d.Source != "s" {
+				t.Errorf("%s: %+v, %v", name, d, err)
+			}
+			claim, details := kept(t, s, h.identity()), s.client.PTTL(t.Context(), h.identity().Key().text(s.prefix)+detailsSuffix).Val()
+			if !about(details, atWork) || !about(claim, atWork) {
+				t.Errorf("%s: the claim is kept for %v, the details for %v", name, claim, details)
+			}
+		}
+	})
+}
+
 // A run that is to be canceled has perhaps sent its successor already: the claim must be there when that arrives.
 func TestCanceledOutlivesTheSuccessor(t *testing.T) {
 	s := onMiniredis(t)

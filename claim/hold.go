@@ -32,10 +32,7 @@ type Hold struct {
 	text   string // have, as Redis should show it, unless it was away; "" without one
 	asking bool   // a call for this hold is in flight
 
-	// What the handler told of its progress, and whether that is still to be written.
-	progress float64
-	note     string
-	told     bool
+	told *Details // what the handler told of its progress, and is not written yet
 }
 
 // Attempt is the attempt that the claim knows of; at least the record's.

@@ -10,11 +10,12 @@ import (
 // progressEvery is how often the progress that handlers tell is written.
 const progressEvery = time.Second
 
-// Progress notes how far a run is, for the next round.
-func (b *Book) Progress(h *Hold, fraction float64, note string) {
+// Progress notes how far a run is, for the next round, which replaces the details by these.
+func (b *Book) Progress(h *Hold, d Details) {
+	d.Node = b.cfg.Node
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.progress, h.note, h.told = fraction, note, true
+	h.told = &d
 }
 
 // progresses writes what handlers told, until ctx ends. It is a hint for those who look: it is written beside the claim
@@ -52,11 +53,12 @@ func (b *Book) progresses(ctx context.Context) {
 func (h *Hold) tell() *Details {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.told || h.asking || h.have.State != Running {
+	d := h.told
+	if h.asking || h.have.State != Running {
 		return nil
 	}
-	h.told = false
-	return &Details{Progress: h.progress, Note: h.note}
+	h.told = nil
+	return d
 }
 
 // Details reads what is kept beside a claim; nil if there is nothing.

@@ -243,7 +243,7 @@ func (c *Consumer) writeLetter(t *turn, reason task.Reason, cause error) {
 			return
 		}
 		c.cfg.Log.Warn("task is dead", append(fields(&t.task), zap.String("reason", string(reason)), zap.String("origin", letter.Origin), zap.Error(cause))...)
-		c.finish(t, claim.Outcome{State: claim.Dead}, Settled{Task: &t.task, State: task.Dead, Reason: reason, Err: cause})
+		c.finish(t, claim.Outcome{State: claim.Dead, Details: t.lastWords(reason, cause)}, Settled{Task: &t.task, State: task.Dead, Reason: reason, Err: cause})
 	})
 }
 

@@ -34,7 +34,7 @@ func (c *Consumer) openBook() error {
 		windows[q.Name] = claim.Window{Minted: q.Window, Chosen: q.IDWindow, Longest: q.Horizon}
 	}
 	book, err := claim.New(claim.Config{
-		Store: c.cfg.Claims, Members: c.cfg.Members, Windows: windows, Crashes: c.cfg.Crashes, Proceed: c.cfg.Proceed,
+		Store: c.cfg.Claims, Members: c.cfg.Members, Windows: windows, Crashes: c.cfg.Crashes, Proceed: c.cfg.Proceed, Node: c.cfg.Node,
 		Decided: c.decided, Interrupt: func(h *claim.Hold, cause error) { turnOf(h).run.interrupt(cause) }, Log: c.cfg.Log,
 	})
 	if err != nil {

@@ -14,21 +14,26 @@ type attemptContext struct {
 
 	mu     sync.Mutex
 	inner  context.Context // once somebody has asked for Done
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
+	free   context.CancelFunc
 	ended  bool
+	cause  error
 }
 
 func newAttemptContext(parent context.Context, deadline time.Time) *attemptContext {
 	return &attemptContext{parent: parent, deadline: deadline}
 }
 
-// end cancels the context: the attempt is over.
-func (c *attemptContext) end() {
+// end cancels the context: the attempt is over, or is to stop because of cause. The first end counts.
+func (c *attemptContext) end(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended = true
+	if !c.ended {
+		c.ended, c.cause = true, cause
+	}
 	if c.cancel != nil {
-		c.cancel()
+		c.cancel(c.cause)
+		c.free()
 	}
 }
 
@@ -38,9 +43,12 @@ func (c *attemptContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.inner == nil {
-		c.inner, c.cancel = context.WithDeadline(c.parent, c.deadline)
+		var base context.Context
+		base, c.cancel = context.WithCancelCause(c.parent)
+		c.inner, c.free = context.WithDeadline(base, c.deadline)
 		if c.ended {
-			c.cancel()
+			c.cancel(c.cause)
+			c.free()
 		}
 	}
 	return c.inner.Done()

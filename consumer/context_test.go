@@ -26,14 +26,14 @@ func TestAttemptContextIsAContext(t *testing.T) {
 				want, cancel := context.WithTimeout(parent, time.Minute)
 				defer cancel()
 				got := newAttemptContext(parent, time.Now().Add(time.Minute))
-				defer got.end()
+				defer got.end(nil)
 				var child context.Context
 				if asked {
 					var stop context.CancelFunc
 					child, stop = context.WithCancel(got)
 					defer stop()
 				}
-				moment(func() { cancel(); got.end() }, giveUp)
+				moment(func() { cancel(); got.end(nil) }, giveUp)
 				synctest.Wait()
 				if !errors.Is(got.Err(), want.Err()) {
 					t.Errorf("%s, asked before %t: error %v, want %v", name, asked, got.Err(), want.Err())
@@ -52,6 +52,23 @@ func TestAttemptContextIsAContext(t *testing.T) {
 					t.Errorf("%s: deadline %v, want %v; value %v", name, g, w, got.Value(key{}))
 				}
 			})
+		}
+	}
+}
+
+// Why a handler is told to stop can be read off its context, whether somebody waits for it already or not.
+func TestAttemptContextSaysWhyItEnded(t *testing.T) {
+	why := errors.New("why")
+	for _, asked := range []bool{false, true} {
+		ctx := newAttemptContext(t.Context(), time.Now().Add(time.Minute))
+		if asked {
+			ctx.Done()
+		}
+		ctx.end(why)
+		ctx.end(errors.New("later"))
+		<-ctx.Done()
+		if got := context.Cause(ctx); !errors.Is(got, why) || !errors.Is(ctx.Err(), context.Canceled) {
+			t.Errorf("asked before %t: cause %v, error %v", asked, got, ctx.Err())
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (c *Consumer) execute(h Handler, t *turn, exited func(outcome)) (o outcome)
 	returned := false
 	defer func() {
 		t.run.stop()
-		ctx.end()
+		ctx.end(nil)
 		switch v := recover(); {
 		case v != nil:
 			o = c.verdict(t, &PanicError{Value: v, Stack: debug.Stack()})

@@ -16,6 +16,7 @@ import (
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Two members of a group can't wait for each other in a bubble (see playReal), so here the other node is the offer that it
@@ -73,11 +74,15 @@ func TestASaturatedNodeHandsOn(t *testing.T) {
 
 		time.Sleep(1500 * time.Millisecond)
 		c.offer(3, 1, 2) // nobody has waited for 5 s when it expires
-		time.Sleep(3 * time.Second)
+		time.Sleep(1500 * time.Millisecond)
+		if _, stands := c.offered(); !stands {
+			t.Error("a node that has nothing to hand on took the offer from those who might")
+		}
+		time.Sleep(2 * time.Second)
 		if _, stands := c.offered(); stands || n.Stats()[0].Moved != 0 {
 			t.Errorf("%+v, want nothing handed on yet, and an offer that has expired", n.Stats()[0])
 		}
-		time.Sleep(3 * time.Second)
+		time.Sleep(2500 * time.Millisecond)
 		if got := s.since(before); !slices.Equal(got, []int64{0, 0, 0, 0}) {
 			t.Errorf("%v were handed on without an offer", got)
 		}
@@ -117,6 +122,29 @@ func TestASaturatedNodeHandsOn(t *testing.T) {
 		s.all()
 		n.halt()
 		runs.once(t, "stuck", 42)
+	})
+}
+
+// However many slots are offered, what has come a moment ago stays: its turn here may come first.
+func TestOnlyWhatHasWaitedIsHandedOn(t *testing.T) {
+	play(t, 4, func(t *testing.T, s *stage) {
+		c := newClaims(t)
+		mux, g, runs := holdOne(t)
+		n := saturated(t, s, c.of(s.config(mux)))
+		time.Sleep(10 * time.Second)
+		s.send("ok", 10)
+		before := s.written()
+		c.offer(1000, 2)
+		time.Sleep(2 * time.Second)
+		if got := s.since(before); !slices.Equal(got, []int64{0, 0, 40, 0}) {
+			t.Errorf("handed on were %v, want the 40 that have waited", got)
+		}
+		close(g.open)
+		s.await(52)
+		s.all()
+		n.halt()
+		runs.once(t, "stuck", 42)
+		runs.once(t, "ok", 10)
 	})
 }
 
@@ -292,12 +320,12 @@ func TestAnIdleNodeOffersItsSlots(t *testing.T) {
 	})
 }
 
-// A task that comes now and then ends the idleness: an offer is made when the node had nothing to do for two seconds.
+// A slot that is free for a moment is not offered.
 func TestAnOfferFollowsIdleness(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
 		mux := consumer.NewMux()
-		handle(t, mux, "job", func(ctx context.Context, _ *task.Task) error { time.Sleep(800 * time.Millisecond); return nil })
+		handle(t, mux, "job", func(ctx context.Context, _ *task.Task) error { time.Sleep(790 * time.Millisecond); return nil })
 		cfg := c.of(s.config(mux))
 		cfg.Concurrency = 1
 		for i := range 10 {
@@ -310,9 +338,44 @@ func TestAnOfferFollowsIdleness(t *testing.T) {
 			t.Errorf("a busy node offers %+v", got)
 		}
 		s.await(10)
-		time.Sleep(4 * time.Second)
-		if _, ok := c.offered(); !ok {
-			t.Error("an idle node offers nothing")
+		idle := time.Now()
+		eventually(t, "an offer", func() bool { _, ok := c.offered(); return ok })
+		if took := time.Since(idle); took < time.Second || took > 2100*time.Millisecond {
+			t.Errorf("it offered its slot after %v, want its second look at an idle node", took)
+		}
+		n.halt()
+	})
+}
+
+// What would come to a node that fetches nothing would wait there: no such partition is offered, and none at all by a node
+// whose window is full of tasks that others run.
+func TestWhatIsNotFetchedIsNotOffered(t *testing.T) {
+	play(t, 4, func(t *testing.T, s *stage) {
+		c := newClaims(t)
+		mux, _, _ := holdOne(t)
+		cfg := c.of(s.config(mux))
+		cfg.Concurrency, cfg.MaxInflight, cfg.MaxSpan = 8, 32, 50
+		s.refuse(names.Dead("tasks"), kerr.TopicAuthorizationFailed)
+		n := s.start(cfg)
+		n.assigned(4)
+		s.raw(&kgo.Record{Value: []byte("no task"), Partition: 2}) // its letter is refused
+		s.send("ok", 1000)
+		time.Sleep(20 * time.Second)
+		got, _ := c.offered()
+		slices.Sort(got.Partitions)
+		if !slices.Equal(got.Partitions, []int32{0, 1, 3}) {
+			t.Errorf("offered are partitions %v, and 2 is paused", got.Partitions)
+		}
+
+		c.set("ghost", true)
+		for i := range 30 {
+			id := fmt.Sprint("held-", i)
+			c.put(id, ghost("ghost"))
+			s.send("ok", 1, task.ID(id))
+		}
+		time.Sleep(20 * time.Second)
+		if got, ok := c.offered(); ok {
+			t.Errorf("offered is %+v with %d records in the window", got, n.Stats()[0].InflightRecords)
 		}
 		n.halt()
 	})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/claim"
+	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/task"
 )
 
@@ -23,7 +24,7 @@ func (r *run) start(ctx *attemptContext, began time.Time) {
 	defer r.mu.Unlock()
 	r.ctx, r.began, r.result = ctx, began, nil
 	if r.cause != nil {
-		ctx.end()
+		ctx.end(r.cause)
 	}
 }
 
@@ -47,7 +48,7 @@ func (r *run) interrupt(cause error) {
 	defer r.mu.Unlock()
 	r.cause = cause
 	if r.ctx != nil {
-		r.ctx.end()
+		r.ctx.end(cause)
 	}
 }
 
@@ -71,7 +72,10 @@ func (t *turn) Fence() int64 {
 // Progress is written with the next round of them.
 func (t *turn) Progress(fraction float64, note string) {
 	if t.hold != nil {
-		t.part.queue.consumer.book.Progress(t.hold, fraction, note)
+		stamp, _ := record.ReadStamp(t.record) // a stamp that can't be read was refused by Decode
+		t.part.queue.consumer.book.Progress(t.hold, claim.Details{
+			Progress: fraction, Note: note, Error: stamp.Err, FirstError: stamp.FirstErr, // what is there already stays
+		})
 	}
 }
 

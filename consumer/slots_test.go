@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // turns makes n of them.
@@ -276,4 +277,95 @@ func TestSlotsUnderContention(t *testing.T) {
 			}
 		}
 	}
+}
+
+// occupy takes turns and holds each for a while, until the slots stop.
+func occupy(s *slots, wg *sync.WaitGroup, hold func(*turn)) {
+	wg.Go(func() {
+		var done *share
+		for {
+			tn := s.next(done)
+			if tn == nil {
+				return
+			}
+			done = s.queues[0]
+			hold(tn)
+		}
+	})
+}
+
+// A turn that must be alone waits for those that run, and no other starts until it lets them.
+func TestSlotsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, queues := newSlots(4, []int{1})
+		var wg sync.WaitGroup
+		var running atomic.Int32
+		ts := turns(20)
+		solo := ts[2]
+		for range 4 {
+			occupy(s, &wg, func(tn *turn) {
+				if tn != solo {
+					running.Add(1)
+					time.Sleep(3 * time.Second)
+					running.Add(-1)
+					return
+				}
+				if !s.alone() {
+					t.Error("it was not left alone")
+					return
+				}
+				for range 60 {
+					if got := running.Load(); got != 0 {
+						t.Fatalf("%d run beside it", got)
+					}
+					time.Sleep(time.Second)
+				}
+				s.together()
+			})
+		}
+		s.push(queues[0], ts...)
+		time.Sleep(64 * time.Second)
+		if got := running.Load(); got != 4 {
+			t.Errorf("%d run after it, want 4", got)
+		}
+		time.Sleep(time.Minute)
+		if ready, busy := s.load(queues[0]); ready != 0 || busy != 0 {
+			t.Errorf("%d are ready and %d run in the end", ready, busy)
+		}
+		s.stop()
+		wg.Wait()
+	})
+}
+
+// To be alone fails when others don't end in time, when another turn is at it already, and at a stop; then the others go on.
+func TestSlotsNotAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, queues := newSlots(3, []int{1})
+		s.push(queues[0], turns(5)...)
+		for range 2 {
+			s.next(nil)
+		}
+		results := make(chan bool, 3)
+		began := time.Now()
+		go func() { results <- s.alone() }()
+		synctest.Wait()
+		if s.alone() {
+			t.Error("two are alone")
+		}
+		if <-results {
+			t.Error("it is alone beside another")
+		}
+		if took := time.Since(began); took != lonePatience {
+			t.Errorf("it was patient for %v", took)
+		}
+		if s.next(nil) == nil {
+			t.Error("the others don't go on")
+		}
+		go func() { results <- s.alone() }()
+		synctest.Wait()
+		s.stop()
+		if <-results {
+			t.Error("it is alone after the stop")
+		}
+	})
 }

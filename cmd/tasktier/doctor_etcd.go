@@ -14,7 +14,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-func examineEtcd(ctx context.Context, cfg *config.Etcd) []diagnosis {
+func examineEtcd(ctx context.Context, cfg *config.Etcd, claims bool) []diagnosis {
+	if cfg == nil && claims {
+		return []diagnosis{bad("etcd", "add an etcd section to the configuration, or leave redis out", "none configured: nodes refuse to keep claims whose owners nobody knows")}
+	}
 	if cfg == nil {
 		return []diagnosis{doubtful("etcd", "add an etcd section to the configuration", "none configured: nodes don't know of each other")}
 	}
