@@ -2,9 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"runtime"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,8 +11,6 @@ import (
 	"github.com/tasktier/tasktier/internal/embedded"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/testenv"
-	"github.com/tasktier/tasktier/internal/topic"
-	"github.com/tasktier/tasktier/producer"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,81 +18,51 @@ import (
 
 // onBoth runs a test on the embedded stack and on real Kafka.
 func onBoth(t *testing.T, test func(t *testing.T, brokers []string)) {
-	t.Run("embedded", func(t *testing.T) {
-		stack, err := embedded.Start(t.Context(), embedded.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := stack.Close(); err != nil {
-				t.Error(err)
-			}
-		}()
-		test(t, stack.KafkaAddrs())
-	})
+	t.Run("embedded", func(t *testing.T) { test(t, embed(t).KafkaAddrs()) })
 	t.Run("kafka", func(t *testing.T) { test(t, testenv.Kafka(t)) })
 }
 
-// send makes the queue's topics, as a node would, and publishes n tasks "0", "1", ….
-func (f *fleet) send(n, milliseconds int) {
-	f.t.Helper()
-	ctx := f.t.Context()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(f.brokers...))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer cl.Close()
-	specs := topic.Specs("tasktier", []topic.Queue{{Name: f.queue, Partitions: 12, MaxBytes: 1 << 20}})
-	if err := topic.Ensure(ctx, kadm.NewClient(cl), specs, true); err != nil {
-		f.t.Fatal(err)
-	}
-	p, err := producer.New(producer.Config{Brokers: f.brokers, Queue: f.queue})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	tasks := make([]*task.Task, n)
-	for i := range tasks {
-		tasks[i] = work.New(workload{milliseconds}, task.ID(fmt.Sprint(i)))
-	}
-	for batch := range slices.Chunk(tasks, 5000) {
-		if err := p.Send(ctx, batch...); err != nil {
-			f.t.Fatal(err)
-		}
-	}
-	if err := p.Close(ctx); err != nil {
-		f.t.Fatal(err)
-	}
+// onAll runs a test with fleets of all kinds: with claims and without, on the embedded stack and on real servers.
+func onAll(t *testing.T, test func(t *testing.T, f *fleet)) {
+	t.Run("embedded", func(t *testing.T) {
+		stack := embed(t)
+		f := newFleet(t, stack.KafkaAddrs())
+		f.redis, f.etcd = []string{stack.RedisAddr()}, stack.EtcdEndpoints()
+		test(t, f)
+	})
+	t.Run("kafka", func(t *testing.T) { test(t, newFleet(t, testenv.Kafka(t))) })
+	t.Run("claims", func(t *testing.T) { test(t, claimed(t)) })
 }
 
-// onceEach fails the test unless each of n tasks started once and ended once.
-func (f *fleet) onceEach(n int) {
-	f.t.Helper()
-	starts, ends := f.runs()
-	lost, twice := 0, 0
-	for i := range n {
-		id := fmt.Sprint(i)
-		if ends[id] == 0 {
-			lost++
+// embed starts the embedded stack, which stops with the test.
+func embed(t *testing.T) *embedded.Stack {
+	t.Helper()
+	stack, err := embedded.Start(t.Context(), embedded.Config{})
+	must(t, err)
+	t.Cleanup(func() {
+		if err := stack.Close(); err != nil {
+			t.Error(err)
 		}
-		if starts[id] > 1 || ends[id] > 1 {
-			twice++
-		}
-	}
-	if lost > 0 || twice > 0 || len(starts) != n {
-		f.t.Errorf("of %d tasks %d were lost, %d ran twice, %d were started", n, lost, twice, len(starts))
-	}
+	})
+	return stack
 }
 
 func TestStopInTheMiddle(t *testing.T) {
-	onBoth(t, func(t *testing.T, brokers []string) {
+	onAll(t, func(t *testing.T, f *fleet) {
 		const n = 10_000
-		f := newFleet(t, brokers)
-		f.send(n, 50)
+		f.load(n, 50, 50)
 		first := f.start()
 		f.await(n / 4)
 		first.stop()
-		if _, ends := f.runs(); len(ends) == n {
+		if f.ended() == n {
 			t.Fatal("all tasks had ended before the stop: this shows nothing")
+		}
+		if f.redis != nil {
+			states := f.states(n)
+			t.Logf("after the stop tasks are %v", states)
+			if states[task.Running] > 0 || states[task.Succeeded] != f.ended() {
+				t.Errorf("%d tasks have ended, and after the stop they are %v", f.ended(), states)
+			}
 		}
 		second := f.start()
 		f.await(n)
@@ -106,17 +72,16 @@ func TestStopInTheMiddle(t *testing.T) {
 }
 
 func TestRollingRestart(t *testing.T) {
-	onBoth(t, func(t *testing.T, brokers []string) {
+	onAll(t, func(t *testing.T, f *fleet) {
 		const n = 20_000
-		f := newFleet(t, brokers)
-		f.send(n, 50)
+		f.load(n, 50, 50)
 		nodes := []*process{f.start(), f.start(), f.start()}
 		for i := range nodes {
 			f.await((i + 1) * n / 5)
 			nodes[i].stop()
 			nodes[i] = f.start()
 		}
-		if _, ends := f.runs(); len(ends) == n {
+		if f.ended() == n {
 			t.Fatal("all tasks had ended before the last restart: this shows nothing")
 		}
 		f.await(n)
@@ -132,12 +97,12 @@ func TestKilledNodeLosesNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, brokers []string) {
 		const n = 5_000
 		f := newFleet(t, brokers)
-		f.send(n, 20)
-		victim, other := f.start(), f.start()
+		nodes := f.ready(2)
+		f.load(n, 20, 20)
 		f.await(n / 5)
-		victim.kill()
+		nodes[0].kill()
 		f.await(n)
-		other.stop()
+		nodes[1].stop()
 	})
 }
 
@@ -146,7 +111,7 @@ func TestKafkaRestarts(t *testing.T) {
 	const n = 5_000
 	kafka := testenv.StartKafka(t)
 	f := newFleet(t, kafka.Addrs())
-	f.send(n, 20)
+	f.load(n, 20, 20)
 	node := f.start()
 	f.await(n / 5)
 	if err := kafka.Kill(); err != nil {
@@ -164,7 +129,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	const n = 1_000_000
 	brokers := testenv.Kafka(t)
 	f := newFleet(t, brokers)
-	f.send(n, 0)
+	f.load(n, 0, 0)
 
 	var ran atomic.Int64
 	marks := map[int64]chan struct{}{n / 5: make(chan struct{}), n * 4 / 5: make(chan struct{}), n: make(chan struct{})}
