@@ -334,3 +334,87 @@ func TestCloseWritesResults(t *testing.T) {
 		}
 	}
 }
+
+// A verdict that takes a second call is told then, too.
+func TestCloseTellsVerdicts(t *testing.T) {
+	s := onMiniredis(t)
+	closed := gate{make(chan struct{})}
+	s.client.AddHook(closed)
+	node := start(t, s, &registry{}, me)
+	h := hold("canceled", 0, 1, 1)
+	put(t, s, h, mine(at(Running, 0, 1)).with(CancelAsked).String())
+	node.Begin(h)
+	go func() {
+		defer close(closed.open)
+		eventually(t, "the book is being closed", func() bool {
+			node.begins.mu.Lock()
+			defer node.begins.mu.Unlock()
+			return node.begins.stopped
+		})
+	}()
+	node.stop()
+	if v := node.verdict(h); v != Done {
+		t.Errorf("%s, want done", v)
+	}
+}
+
+// Turns that are begun together share what they have in common, and nothing else.
+func TestNeighboursInABatch(t *testing.T) {
+	onEach(t, func(t *testing.T, s *Store) {
+		node := start(t, s, &registry{}, me)
+		var holds []*Hold
+		for i := range 60 {
+			h := hold(fmt.Sprint(i), 0, 1, 1)
+			switch i % 6 {
+			case 1:
+				h.Task.Queue = "other"
+			case 2:
+				h.Task.Type = "other"
+			case 3:
+				h.Task.Turn = 2
+			case 4:
+				h.Task.Attempt = 3
+			case 5:
+				h.Task.Generation = 1
+			}
+			holds = append(holds, h)
+		}
+		check := func(state State) {
+			t.Helper()
+			for _, h := range holds {
+				k := h.Task
+				want := Claim{State: state, Generation: k.Generation, Turn: k.Turn, Attempt: k.Attempt, Owner: me, Fence: h.Fence(), Type: k.Type}
+				_, got := stored(t, s, h)
+				if want.At = got.At; got != want {
+					t.Errorf("%s: %q, want %q", k.ID, got, want)
+				}
+			}
+		}
+		node.Begin(holds...)
+		for _, h := range holds {
+			if v := node.verdict(h); v != Run {
+				t.Fatal(v)
+			}
+		}
+		check(Running)
+		results := make(chan Result, len(holds))
+		for _, h := range holds {
+			node.Finish(h, Outcome{State: Succeeded}, func(r Result) { results <- r })
+		}
+		for range holds {
+			mustWrite(t, await(t, results))
+		}
+		check(Succeeded)
+		list, err := s.Counts(t.Context(), time.Hour)
+		must(t, err)
+		got := map[string]int64{}
+		for _, c := range list {
+			got[c.Queue+"/"+c.Type+"/"+c.Outcome] += c.Tasks
+		}
+		for field, n := range map[string]int64{"q/mail send/succeeded": 40, "other/mail send/succeeded": 10, "q/other/succeeded": 10} {
+			if got[field] != n {
+				t.Errorf("%d are counted as %s, want %d: %v", got[field], field, n, got)
+			}
+		}
+	})
+}

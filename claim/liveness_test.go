@@ -41,14 +41,15 @@ func check(t *testing.T, o *oracle, test func(c *checker, ask func(session strin
 		cancel()
 		<-ended
 		// It is asked as the book closes, too: nobody is taken for gone then.
-		n := len(o.asked)
+		n, late := len(o.asked), 0
 		c.ask("late", func(alive bool) {
+			late++
 			if !alive {
 				t.Error("closed, it takes a session for gone")
 			}
 		})
-		if len(o.asked) != n {
-			t.Error("closed, it asks the registry")
+		if len(o.asked) != n || late != 1 {
+			t.Errorf("closed, it asks the registry %d times, and answers %d times", len(o.asked)-n, late)
 		}
 	})
 }

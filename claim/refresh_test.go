@@ -161,6 +161,55 @@ func TestOneClaimTwiceInABatch(t *testing.T) {
 	})
 }
 
+// The same as a node does it: the round looks at a run, which then ends, before the round asks.
+func TestRefreshThatIsLate(t *testing.T) {
+	s := onMiniredis(t)
+	closed := gate{make(chan struct{})}
+	node := start(t, s, &registry{}, me)
+	const id = "01890a5d-ac96-774b-bcce-b302099a8057" // kept for an hour
+	alone, running := hold(id, 0, 1, 1), hold(id[:35]+"8", 0, 1, 1)
+	var late []*op
+	for _, h := range []*Hold{alone, running} {
+		node.won(h)
+		mustWrite(t, node.answer(func(done func(Result)) { node.Alone(h, done) }))
+		h.mu.Lock()
+		if h == alone {
+			h.have.Flags &^= Alone // as notAlone does
+		}
+		late = append(late, node.freshOp(h, h.text))
+		h.mu.Unlock()
+	}
+	var busy []<-chan Result // keep both calls in flight, so that the next ones go together
+	fillers := [inFlight]*Hold{}
+	for i := range fillers {
+		fillers[i] = node.won(hold(fmt.Sprint("busy", i), 0, 1, 1))
+	}
+	s.client.AddHook(closed)
+	for i, h := range fillers {
+		busy = append(busy, succeed(node, h))
+		eventually(t, "the call is in flight", func() bool {
+			node.swaps.mu.Lock()
+			defer node.swaps.mu.Unlock()
+			return node.swaps.out == i+1
+		})
+	}
+	busy = append(busy, succeed(node, alone), succeed(node, running))
+	node.swaps.add(late...)
+	close(closed.open)
+	for _, answer := range busy {
+		mustWrite(t, await(t, answer))
+	}
+	node.stop()
+	for _, h := range []*Hold{alone, running} {
+		if _, c := stored(t, s, h); c.State != Succeeded {
+			t.Errorf("the claim is %q", c)
+		}
+		if d := kept(t, s, h.identity()); !about(d, time.Hour) {
+			t.Errorf("it is kept for %v, want an hour", d)
+		}
+	}
+}
+
 // A wish to cancel that arrives while the run asks something of its own interrupts it all the same.
 func TestCancelDuringAQuestion(t *testing.T) {
 	for name, ask := range map[string]func(n *node, h *Hold, done func(Result)){

@@ -222,6 +222,23 @@ func TestVerdictOnRedis(t *testing.T) {
 	})
 }
 
+// A node draws no fence twice, however many it draws in a microsecond, and follows the clock.
+func TestFencesGrow(t *testing.T) {
+	node := start(t, onMiniredis(t), &registry{}, me)
+	now := time.Now()
+	last := node.fence(now)
+	if last != now.UnixMicro() {
+		t.Errorf("fence %d at %d", last, now.UnixMicro())
+	}
+	for _, at := range []time.Time{now, now, now.Add(-time.Hour), now, now.Add(time.Second), now.Add(time.Second)} {
+		fence := node.fence(at)
+		if fence <= last || fence < at.UnixMicro() {
+			t.Errorf("fence %d at %d, after %d", fence, at.UnixMicro(), last)
+		}
+		last = fence
+	}
+}
+
 // What a producer announced is begun like what nobody knows, in the first call.
 func TestAnnouncedIsBegunAtOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, s *Store) {

@@ -160,45 +160,54 @@ func TestAZombieCannotWin(t *testing.T) {
 	for name, answer := range map[string]error{
 		"success": nil, "failure": errors.New("no luck"), "death": task.Permanent(errors.New("no such account")), "snooze": task.Snooze(time.Second),
 	} {
-		t.Run(name, func(t *testing.T) {
-			play(t, 1, func(t *testing.T, s *stage) {
-				c := newClaims(t)
-				c.set("other", true)
-				runs := newTally()
-				told := make(chan struct{})
-				g := newGate()
-				n := s.start(c.of(s.config(counting(t, runs, func(ctx context.Context, tk *task.Task) error {
-					if runs.of(tk.ID) > 1 {
-						return nil
-					}
-					_ = g.hold(ctx, tk)
-					<-ctx.Done()
-					close(told)
-					return answer
-				}))))
-				s.send("job", 1)
-				g.await(t)
-				c.lose()
-				other := c.look("job-0")
-				other.Owner, other.Fence, other.Crashes = "other", other.Fence+1, 1
-				c.put("job-0", other)
-				c.open() // it lives on
-				close(g.open)
-				<-told
-				time.Sleep(time.Minute)
-				if got := c.look("job-0"); got != other || s.lag() != 1 || len(s.ends()) != 0 {
-					t.Errorf("the claim of the other says %q, %d are not committed, %d are told of", got, s.lag(), len(s.ends()))
-				}
-				other.State = claim.Succeeded
-				c.put("job-0", other)
-				s.all()
-				n.halt()
-				if got := n.Stats()[0]; runs.of("job-0") != 1 || got.Lost+got.Repeated == 0 || len(s.letters()) != 0 {
-					t.Errorf("%d runs, %d letters, %+v", runs.of("job-0"), len(s.letters()), got)
-				}
-			})
-		})
+		for _, aware := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/aware=%t", name, aware), func(t *testing.T) { refuse(t, answer, aware) })
+		}
 	}
+}
+
+// refuse lets another process take over the task of a handler that then gives its answer: after it was told, or unaware.
+func refuse(t *testing.T, answer error, aware bool) {
+	t.Helper()
+	play(t, 1, func(t *testing.T, s *stage) {
+		c := newClaims(t)
+		c.set("other", true)
+		runs := newTally()
+		told := make(chan struct{})
+		g := newGate()
+		n := s.start(c.of(s.config(counting(t, runs, func(ctx context.Context, tk *task.Task) error {
+			_ = g.hold(ctx, tk)
+			if aware {
+				<-ctx.Done()
+			}
+			close(told)
+			return answer
+		}))))
+		s.send("job", 1)
+		g.await(t)
+		if aware {
+			c.lose()
+		}
+		other := c.look("job-0")
+		other.Owner, other.Fence, other.Crashes = "other", other.Fence+1, 1
+		c.put("job-0", other)
+		if aware {
+			c.open() // it lives on
+		}
+		close(g.open)
+		<-told
+		time.Sleep(time.Minute)
+		if got := c.look("job-0"); got != other || s.lag() != 1 || len(s.ends()) != 0 || len(s.letters()) != 0 {
+			t.Errorf("the claim of the other says %q, %d are not committed, %d are told of, %d letters", got, s.lag(), len(s.ends()), len(s.letters()))
+		}
+		other.State = claim.Succeeded
+		c.put("job-0", other)
+		s.all()
+		n.halt()
+		if got := n.Stats()[0]; runs.of("job-0") != 1 || got.Repeated != 1 {
+			t.Errorf("%d runs, %+v", runs.of("job-0"), got)
+		}
+	})
 }
 
 // A handler whose task was taken over while its session was in order, as far as this process knows, is told at the next

@@ -42,6 +42,11 @@ func (c *attemptContext) Deadline() (time.Time, bool) { return c.deadline, true 
 func (c *attemptContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.made().Done()
+}
+
+// made is the inner context, made if there was none; c.mu is held.
+func (c *attemptContext) made() context.Context {
 	if c.inner == nil {
 		var base context.Context
 		base, c.cancel = context.WithCancelCause(c.parent)
@@ -51,7 +56,7 @@ func (c *attemptContext) Done() <-chan struct{} {
 			c.free()
 		}
 	}
-	return c.inner.Done()
+	return c.inner
 }
 
 func (c *attemptContext) Err() error {
@@ -72,9 +77,12 @@ func (c *attemptContext) Err() error {
 }
 
 // Value asks the inner context once there is one, so that contexts derived from this one are its children and need no
-// goroutine of their own to watch it.
+// goroutine of their own to watch it. When this one has ended there must be one: only it tells context.Cause why.
 func (c *attemptContext) Value(key any) any {
 	c.mu.Lock()
+	if c.ended {
+		c.made()
+	}
 	from := c.inner
 	c.mu.Unlock()
 	if from == nil {

@@ -76,8 +76,10 @@ func (c *Consumer) newQueue(cfg Queue, share *share, win *window) (*queue, error
 		// What is polled is admitted to its partition's tracker before the assignment can change.
 		kgo.BlockRebalanceOnPoll(),
 		kgo.DisableAutoCommit(),
+		// Partitions that an idle client is given wait behind its long poll: a takeover would take as much longer.
+		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.SessionTimeout(c.cfg.SessionTimeout),
-		kgo.HeartbeatInterval(c.cfg.SessionTimeout/5),
+		kgo.HeartbeatInterval(c.cfg.SessionTimeout/10),
 		// A revocation waits for the tasks at work, up to the drain time.
 		kgo.RebalanceTimeout(c.cfg.Drain+30*time.Second),
 		// What the client fetches ahead is not in the window, and small records that compress well take forty times as

@@ -35,11 +35,11 @@ const (
 // tasks are canceled and replayed; and in every fourth simulation Redis is emptied. What must hold is in
 // simulation_check_test.go.
 //
-// TASKTIER_SEEDS says how many simulations to run, default 24, and TASKTIER_SEED which one alone. What happens follows from
+// TASKTIER_SEEDS says how many simulations to run, default 16, and TASKTIER_SEED which one alone. What happens follows from
 // the seed; in which order goroutines run that could run at once does not, so a seed that failed may have to be run more
 // than once.
 func TestSimulation(t *testing.T) {
-	seeds := 24
+	seeds := 16
 	if text := os.Getenv("TASKTIER_SEEDS"); text != "" {
 		seeds, _ = strconv.Atoi(text)
 	}
