@@ -23,7 +23,7 @@ type Store struct {
 }
 
 // NewStore uses client, whose own retries should be off (MaxRetries -1): calls are repeated here, where it is known that
-// repeating them is safe. prefix begins all keys and channels; installations that share a Redis need one each. "" means
+// repeating them is safe. It should obey deadlines (ContextTimeoutEnabled), or a call that hangs takes the client's timeouts. prefix begins all keys and channels; installations that share a Redis need one each. "" means
 // "tasktier".
 func NewStore(client redis.UniversalClient, prefix string) *Store {
 	if prefix == "" {
