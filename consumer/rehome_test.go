@@ -331,7 +331,7 @@ func TestAProcessDiesAfterHandingOn(t *testing.T) {
 
 		other := c.registry.join()
 		cfg.Members = other
-		cfg.Claims = claim.NewStore(c.dial(&line{dial: (&line{dial: c.line.dial}).Dial}), "tasktier")
+		cfg.Claims = claim.NewStore(c.dial(&line{dial: c.line.dial}), "tasktier")
 		second := s.start(cfg)
 		second.until("the copy", func(s consumer.Stats) bool { return s.Polled == 1 })
 		time.Sleep(time.Minute)

@@ -33,7 +33,7 @@ type subject struct {
 	claim     claim.Claim // when last seen
 	failures  int         // in this generation, that handlers told of
 	canceled  bool        // was asked for
-	suspected bool        // its process died while it ran there alone
+	suspected bool        // its process died, or seemed to, while it ran there alone
 	wasSent   bool
 	done      bool // a success was recorded
 }
@@ -179,15 +179,15 @@ func (m *simulation) leave(r *stint, err error) {
 	m.log = append(m.log, fmt.Sprintf("%s %s run %d ends: %v (context %v)", time.Now().Format("04:05.000"), r.of.id, r.number, err, r.ctx.Err()))
 }
 
-// died notes which tasks were alone on a process that died.
-func (m *simulation) died(p *process) {
+// expire ends a session for the others. What it still runs alone then may be taken for poison, whether its process has died
+// or was only silent for too long.
+func (m *simulation) expire(session string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.c.set(session, false)
 	for _, s := range m.tasks {
-		for _, r := range s.runs {
-			if r.process == p && !r.ended {
-				s.suspected = true
-			}
+		if is := m.c.look(s.id); is.Owner == session && is.State == claim.Running && is.Flags&claim.Alone != 0 {
+			s.suspected = true
 		}
 	}
 }
@@ -245,7 +245,10 @@ func (m *simulation) commits() {
 			if !below(l) || l.checked[prefix] {
 				continue
 			}
-			is := m.subject(l.id).claim
+			of := m.subject(l.id)
+			m.mu.Lock()
+			is := of.claim
+			m.mu.Unlock()
 			ok := is.Generation > l.g || is.Generation == l.g && (is.Turn > l.t || is.State.Terminal())
 			for _, other := range m.courier.seen {
 				ok = ok || other.id == l.id && (other.g > l.g || other.g == l.g && other.t >= l.t) && !below(other)

@@ -66,7 +66,6 @@ func (p *process) kill() {
 		return
 	}
 	p.logf("%s is killed", p.member.session())
-	p.died(p)
 	close(p.dead)
 	p.redis.cut()
 	mute := p.s.cluster.Fault(kfake.Fault{
@@ -77,7 +76,7 @@ func (p *process) kill() {
 	p.others.Go(func() {
 		defer close(p.left)
 		time.Sleep(2 * time.Second)
-		p.c.set(session, false)
+		p.expire(session)
 		_ = p.node.stop() // a handler may have been left
 		mute.Remove()
 	})
@@ -97,10 +96,9 @@ func (p *process) stop() {
 		p.t.Error(err)
 	}
 	p.logf("%s has stopped", p.member.session())
-	p.died(p)
 	close(p.dead)
 	p.redis.cut()
-	p.c.set(p.distrust(), false)
+	p.expire(p.distrust())
 }
 
 // loseSession lets the process be silent for too long: it knows first.
@@ -120,7 +118,7 @@ func (p *process) loseSession(silence time.Duration) {
 	p.logf("%s loses its session", session)
 	p.others.Go(func() {
 		time.Sleep(time.Second)
-		p.c.set(session, false)
+		p.expire(session)
 		time.Sleep(silence)
 		select {
 		case <-p.dead:

@@ -19,7 +19,7 @@ func TestPausedNodeIsRefused(t *testing.T) {
 	t.Parallel()
 	const n = 40
 	f := claimed(t)
-	f.concurrency, f.ttl = 10, 3*time.Second
+	f.concurrency, f.ttl = 10, 6*time.Second // the other node must not lose its session on a busy machine
 	nodes := f.ready(2)
 	paused, other := nodes[0].pid(), nodes[1].pid()
 	var tasks []*task.Task
