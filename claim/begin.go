@@ -79,7 +79,7 @@ func (b *Book) bid(h *Hold, now time.Time) bid {
 func (b *Book) begun(o *op, err error) {
 	h := o.hold
 	switch {
-	case err != nil && b.cfg.Proceed && h.next.State == Running:
+	case err != nil && b.cfg.Proceed && !closing(err) && h.next.State == Running:
 		// Redis is away, and this node was told to go on: without a claim, unless the call was applied after all.
 		h.won(*h.next, o.write)
 		b.decide(h, Run)

@@ -1,6 +1,8 @@
 package claim
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -80,6 +82,9 @@ func (b *Book) conclude(h *Hold, next Claim, details *Details, done func(Result)
 	next = next.heed(have, now.UnixMilli())
 	b.ask(h, nil, h.sheet(have, next), text, now, b.onConcluded)
 	h.op.keep = max(h.op.keep, keep) // of what ends as canceled, the next turn may be on its way
+	if details == nil && text != "" && b.window(h).lasts(have, h.op.keep, h.Task.ID, now) {
+		h.op.keep = asItIs
+	}
 	if details != nil {
 		details.Node = b.cfg.Node
 		h.op.details = details.render(h.Task)
@@ -91,12 +96,15 @@ func (b *Book) conclude(h *Hold, next Claim, details *Details, done func(Result)
 	b.swaps.add(&h.op)
 }
 
+// closing says that a call was given up because the book is being closed, not because Redis is away.
+func closing(err error) bool { return errors.Is(err, errStopped) || errors.Is(err, context.Canceled) }
+
 // concluded reads the answer to a conclude. What Redis shows instead may still allow it; see confirm.
 func (b *Book) concluded(o *op, err error) {
 	h := o.hold
 	if err != nil {
-		if !b.cfg.Proceed {
-			b.end(h, Lost) // the book is being closed
+		if !b.cfg.Proceed || closing(err) {
+			b.end(h, Lost)
 			return
 		}
 		o.applied = true // at least once, as long as Redis is away

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/tasktier/tasktier/task"
@@ -27,10 +28,13 @@ type Details struct {
 	Node string `json:"node,omitempty"`
 }
 
+// ErrDetails is wrapped by the error of details that are there and can't be read.
+var ErrDetails = errors.New("details of a claim can't be read")
+
 func parseDetails(text string) (*Details, error) {
 	var d Details
 	if err := json.Unmarshal([]byte(text), &d); err != nil {
-		return nil, fmt.Errorf("read details of a claim: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrDetails, err)
 	}
 	return &d, nil
 }

@@ -110,6 +110,13 @@ func (w Window) withDefaults() Window {
 // that a fail-over of Redis brought back, in the name of a living owner who is done with it.
 const atWork = 30 * time.Minute
 
+// A run that ends within quick of its begin finds its claim kept for so much longer than its outcome must be that the expiry
+// can stay as it is: where the window is at most briefly.
+const (
+	quick   = time.Minute
+	briefly = 2 * time.Hour
+)
+
 // keep is how long a claim is kept in Redis from now.
 func (w Window) keep(c Claim, id string, now time.Time) time.Duration {
 	window := w.Chosen
@@ -118,6 +125,9 @@ func (w Window) keep(c Claim, id string, now time.Time) time.Duration {
 	}
 	switch {
 	case c.State == Running || c.State == Dying:
+		if window <= briefly {
+			return max(atWork, window+quick)
+		}
 		return atWork
 	case c.State.waits():
 		return max(c.Time().Sub(now), 0) + window
@@ -126,6 +136,13 @@ func (w Window) keep(c Claim, id string, now time.Time) time.Duration {
 	default:
 		return window
 	}
+}
+
+// lasts says whether the expiry that the claim of a run was given suits what follows it, which is to be kept for keep: then
+// it need not be set anew.
+func (w Window) lasts(run Claim, keep time.Duration, id string, now time.Time) bool {
+	given, ran := w.keep(run, id, now), now.Sub(time.UnixMicro(run.Fence))
+	return run.State == Running && run.Flags&CancelAsked == 0 && ran >= 0 && keep+ran <= given && given <= keep+quick
 }
 
 // minted says whether id looks like a UUIDv7.

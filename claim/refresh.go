@@ -53,7 +53,7 @@ func (b *Book) freshen(h *Hold, old int64) *op {
 // freshOp writes the hold's claim over expect. It is no operation of the hold's own: the hold may conclude meanwhile, and
 // then finds out by itself. h.mu is held.
 func (b *Book) freshOp(h *Hold, expect string) *op {
-	return &op{key: h.key, name: h.name, expect: expect, write: h.have.String(), keep: atWork, beside: true, hold: h, answered: b.freshened}
+	return &op{key: h.key, name: h.name, expect: expect, write: h.have.String(), keep: b.window(h).keep(h.have, h.Task.ID, time.Now()), beside: true, hold: h, answered: b.freshened}
 }
 
 func (b *Book) freshened(o *op, err error) {

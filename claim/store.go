@@ -53,7 +53,7 @@ type op struct {
 	name    string        // of the claim in Redis
 	expect  string        // what must be there, "" for nothing; not looked at by begin, which has a rule of its own
 	write   string        // what is to be there
-	keep    time.Duration // until it expires
+	keep    time.Duration // until it expires; or asItIs
 	beside  bool          // another operation on the same claim may be under way
 	field   string        // of the counter that it counts for; "" for none
 	details string        // to be written beside it; "" for none
@@ -125,7 +125,16 @@ func (o *op) like(p *op) bool {
 	return o.expect == p.expect && o.write == p.write && o.keep == p.keep && o.field == p.field
 }
 
-func milliseconds(d time.Duration) string { return strconv.FormatInt(max(1, d.Milliseconds()), 10) }
+// asItIs as an operation's keep leaves the expiry that the claim has, which is cheaper than setting another. The operation
+// has no details then, and expects a text.
+const asItIs time.Duration = -1
+
+func milliseconds(d time.Duration) string {
+	if d == asItIs {
+		return ""
+	}
+	return strconv.FormatInt(max(1, d.Milliseconds()), 10)
+}
 
 // countersKey is the hash that counts outcomes in a minute of Unix time.
 func (s *Store) countersKey(bucket int, minute int64) string {

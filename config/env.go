@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 )
@@ -51,6 +52,10 @@ func (c *Config) applyEnv(vars map[string]string) problems {
 			continue
 		}
 		key := strings.Join(paths[0], ".")
+		if !utf8.ValidString(vars[name]) {
+			wrong = append(wrong, Problem{name, key, "not valid UTF-8"})
+			continue
+		}
 		if err := setPath(root, paths[0], vars[name]); err != nil {
 			wrong = append(wrong, Problem{name, key, err.Error()})
 			continue

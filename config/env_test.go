@@ -100,6 +100,7 @@ func TestEnvRefuses(t *testing.T) {
 		"TASKTIER_QUEUES_NEW_WEIGHT=x":      `TASKTIER_QUEUES_NEW_WEIGHT: queues.new.weight: "x" is no whole number`,
 		"TASKTIER_QUEUES_MAIL_ID_WINDOW=1h": "TASKTIER_QUEUES_MAIL_ID_WINDOW: means both queues.mail.id_window and queues.mail_id.window; set it in the file",
 		"TASKTIER_QUEUES_A_B_WEIGHT=3":      "TASKTIER_QUEUES_A_B_WEIGHT: means both queues.a-b.weight and queues.a.b.weight; set it in the file",
+		"TASKTIER_KAFKA_BROKERS=\xe1:1":     "TASKTIER_KAFKA_BROKERS: kafka.brokers: not valid UTF-8",
 		"TASKTIER_NODE_DRAIN=30":            `TASKTIER_NODE_DRAIN: node.drain: "30" is no duration; write one like 500ms, 30s, 10m or 24h`,
 		"TASKTIER_NODE_HTTP_PORT=9400":      "TASKTIER_NODE_HTTP_PORT: unknown variable: it is no key of the configuration",
 		"TASKTIER_TYPES_Y_LIMIT=3":          `TASKTIER_TYPES_Y_LIMIT: no entry and key under "types" is called so; a variable can change an entry of the file, not add one (upper case hides its name)`,

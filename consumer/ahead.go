@@ -37,7 +37,7 @@ func (s *slots) wish() (did bool) {
 	if s.beg == nil || s.begging || s.stopped {
 		return false
 	}
-	for {
+	for !s.stopped {
 		var turns []*turn
 		var of *share
 		for _, q := range s.queues {
@@ -55,6 +55,7 @@ func (s *slots) wish() (did bool) {
 		s.mu.Lock()
 		s.begging = false
 	}
+	return did
 }
 
 // wanted takes the turns that should be begun now from those that are ready: none until half of what was begun ahead has

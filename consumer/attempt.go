@@ -52,6 +52,7 @@ func (c *Consumer) begin(q *queue, turns []*turn) {
 
 // decided takes the verdicts of claims.
 func (c *Consumer) decided(decisions []claim.Decision) {
+	now := c.uptime()
 	for _, q := range c.queues {
 		n := 0
 		var won []*turn
@@ -62,7 +63,7 @@ func (c *Consumer) decided(decisions []claim.Decision) {
 			}
 			n++
 			if d.Verdict == claim.Run {
-				t.waited = 0
+				t.waited, t.wonAt = 0, now
 				t.task.Attempt = max(t.task.Attempt, t.hold.Attempt())
 				t.solo = c.book.LastRun(t.hold)
 				won = append(won, t)
@@ -93,7 +94,10 @@ func (c *Consumer) denied(t *turn, v claim.Verdict) {
 	case claim.Bury:
 		// The claim is ours now, so the letter is, whoever has the partition.
 		t.part.force()
-		c.burials.Go(func() { c.buryFound(t) })
+		if !c.burials.start(func() { c.buryFound(t) }) { // it stays dying; whoever finds it next goes on
+			t.part.release()
+			q.drop(t)
+		}
 	default:
 		c.await(t)
 	}
@@ -124,10 +128,8 @@ func (c *Consumer) attempt(t *turn, replace func()) {
 		c.settle(t, q.unhandled(t))
 		return
 	}
-	if t.solo {
-		if !c.isolate(t) {
-			return
-		}
+	if t.solo && !c.isolate(t) {
+		return
 	}
 	q.count.started.Add(1)
 	c.settle(t, c.execute(h, t, func(o outcome) {
@@ -142,10 +144,12 @@ func (c *Consumer) attempt(t *turn, replace func()) {
 func (c *Consumer) isolate(t *turn) bool {
 	session := t.hold.Lease()
 	if !session.Trusted() || !c.slots.alone() {
-		c.book.Release(t.hold, func(claim.Result) { c.putAside(t, crowded, true) })
+		pause := crowded << min(t.lonely, 2)
+		t.lonely++
+		c.book.Release(t.hold, func(claim.Result) { c.putAside(t, pause, true) })
 		return false
 	}
-	t.lone = true
+	t.lone, t.lonely = true, 0
 	noted := make(chan claim.Result, 1)
 	c.book.Alone(t.hold, func(r claim.Result) { noted <- r })
 	switch r := <-noted; {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/coord/lease"
+	"github.com/tasktier/tasktier/task"
 	"go.uber.org/zap"
 )
 
@@ -18,8 +19,11 @@ const (
 	// minHeld and maxHeld bound the pause before a held turn is begun again: it doubles.
 	minHeld = 50 * time.Millisecond
 	maxHeld = time.Second
-	// crowded is the pause before a turn that must run alone, and could not, tries again: meanwhile others run.
+	// crowded is the pause before a turn that must run alone, and could not, tries again, meanwhile others run; it doubles
+	// up to four times that, for every try keeps the others from starting for lonePatience.
 	crowded = 30 * time.Second
+	// keepWon is for how long a turn that may start keeps its claim without a slot.
+	keepWon = time.Second
 	// bookPatience bounds the wait for Redis when everything else has stopped.
 	bookPatience = 5 * time.Second
 )
@@ -35,7 +39,7 @@ func (c *Consumer) openBook() error {
 	}
 	book, err := claim.New(claim.Config{
 		Store: c.cfg.Claims, Members: c.cfg.Members, Windows: windows, Crashes: c.cfg.Crashes, Proceed: c.cfg.Proceed, Node: c.cfg.Node,
-		Decided: c.decided, Interrupt: func(h *claim.Hold, cause error) { turnOf(h).run.interrupt(cause) }, Log: c.cfg.Log,
+		Decided: c.decided, Interrupt: func(h *claim.Hold, cause error) { turnOf(h).interrupt(cause) }, Log: c.cfg.Log,
 	})
 	if err != nil {
 		return err
@@ -128,14 +132,34 @@ func (c *Consumer) beginAgain(t *turn) {
 	}
 }
 
+// giveBack releases claims of this queue that were won more than keepWon ago and have found no slot since: another node
+// may have one, and while they are ours they share the blame when this process dies.
+func (q *queue) giveBack() {
+	c := q.consumer
+	for _, t := range c.slots.stranded(q.share, c.uptime()-keepWon) {
+		if !t.part.start() {
+			q.drop(t)
+			continue
+		}
+		c.book.Release(t.hold, func(claim.Result) {
+			if !t.part.release() || !c.slots.back(q.share, t) {
+				q.drop(t)
+			}
+		})
+	}
+}
+
 // details reads why a task is dying whose letter was left to us. A task without details took its process down.
 func (c *Consumer) details(t *turn) (*claim.Details, error) {
 	for {
 		ctx, cancel := context.WithTimeout(c.writing, 5*time.Second)
 		d, err := c.cfg.Claims.Details(ctx, claim.Identity{Queue: t.task.Queue, Source: t.task.Source, ID: t.task.ID})
 		cancel()
-		if err == nil {
+		switch {
+		case err == nil:
 			return d, nil
+		case errors.Is(err, claim.ErrDetails):
+			return &claim.Details{Reason: task.ReasonFailed, Error: err.Error()}, nil
 		}
 		c.cfg.Log.Warn("can't read why a task is dead; trying on", append(fields(&t.task), zap.Error(err))...)
 		select {
@@ -144,6 +168,31 @@ func (c *Consumer) details(t *turn) (*claim.Details, error) {
 			return nil, c.writing.Err()
 		}
 	}
+}
+
+// burials are the goroutines that write letters which were left to this node.
+type burials struct {
+	mu     sync.Mutex
+	closed bool
+	group  sync.WaitGroup
+}
+
+// start runs f in a goroutine, unless the burials are over.
+func (b *burials) start(f func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.group.Go(f)
+	}
+	return !b.closed
+}
+
+// end lets none start any more and waits for those that have.
+func (b *burials) end() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.group.Wait()
 }
 
 // A session is the context of the handlers that run under a lease.

@@ -1,10 +1,14 @@
 package consumer_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/tasktier/tasktier/claim"
+	"github.com/tasktier/tasktier/consumer"
+	"github.com/tasktier/tasktier/task"
 )
 
 // running counts the claims that say so.
@@ -36,6 +40,43 @@ func TestSlowTasksAreNotBegunAhead(t *testing.T) {
 		}
 		close(g.open)
 		s.await(500)
+		n.halt()
+	})
+}
+
+// What was begun ahead, when tasks were quick, is given back when slow ones have taken all slots: else this node would keep
+// it from the others, and have it share the blame should the process die.
+func TestSlowTasksStrandNothing(t *testing.T) {
+	const slots, slow, quick = 20, 500, 2000
+	play(t, 1, func(t *testing.T, s *stage) {
+		c := newClaims(t)
+		g := newGate()
+		mux := consumer.NewMux()
+		handle(t, mux, "quick", func(context.Context, *task.Task) error {
+			time.Sleep(time.Millisecond)
+			return nil
+		})
+		handle(t, mux, "slow", g.hold)
+		cfg := c.of(s.config(mux))
+		cfg.Concurrency = slots
+		s.send("quick", quick)
+		s.send("slow", slow)
+		n := s.start(cfg)
+		for range slots {
+			g.await(t)
+		}
+		synctest.Wait()
+		ahead := c.running() - slots
+		if ahead <= 0 {
+			t.Error("nothing was begun ahead: this shows nothing")
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := c.running(); got != slots {
+			t.Errorf("%d tasks are begun while %d run; %d were begun ahead", got, slots, ahead)
+		}
+		close(g.open)
+		s.await(quick + slow)
 		n.halt()
 	})
 }

@@ -163,7 +163,7 @@ func TestCancelWithoutItsMessage(t *testing.T) {
 	})
 }
 
-// A task that waits in its lane for its next attempt, and is canceled there, does not start again; the lane goes on.
+// A task that waits in its lane for its next attempt, and is canceled there, does not start again; the lane goes on at once.
 func TestCancelInALane(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
@@ -181,7 +181,11 @@ func TestCancelInALane(t *testing.T) {
 		s.send("job", 1, task.ID("second"), task.Key("k"))
 		eventually(t, "the failure", func() bool { return c.look("first").Attempt == 2 })
 		c.cancel("first")
+		asked := time.Now()
 		s.await(2)
+		if took := time.Since(asked); took > 10*time.Second {
+			t.Errorf("the lane went on after %v", took)
+		}
 		if first, second := c.look("first"), c.look("second"); first.State != claim.Canceled || second.State != claim.Succeeded || runs.of("first") != 1 {
 			t.Errorf("the claims say %q after %d runs, and %q", first, runs.of("first"), second)
 		}

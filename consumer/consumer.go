@@ -29,7 +29,7 @@ type Consumer struct {
 	// book is this node's claims; nil: at least once. burials writes letters that were left to this node.
 	book    *claim.Book
 	session session
-	burials sync.WaitGroup
+	burials burials
 
 	// handling is the parent of every handler's context; giveUp ends it.
 	handling context.Context
@@ -217,7 +217,7 @@ func (c *Consumer) close() {
 	}
 	leaving.Wait()
 	c.stopWriting()
-	c.burials.Wait()
+	c.burials.end()
 	c.out.Close() // ends what a silent broker keeps in flight, whose context alone does not
 	c.waits.Close()
 	c.letters.Close()

@@ -27,6 +27,16 @@ func (f *fifo) push(turns []*turn) {
 	}
 }
 
+// unshift puts turns in front of all others, in this order.
+func (f *fifo) unshift(turns []*turn) {
+	behind := make([]*turn, 0, f.len())
+	for f.len() > 0 {
+		behind = append(behind, f.pop())
+	}
+	f.push(turns)
+	f.push(behind)
+}
+
 // peek returns the turn that pop would; there must be one.
 func (f *fifo) peek() *turn { return f.ring[f.head&uint64(len(f.ring)-1)] }
 

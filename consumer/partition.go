@@ -155,6 +155,15 @@ func (p *partition) putAside(t *turn, d time.Duration, started bool, resume func
 	return true
 }
 
+// hurry ends the waiting of a turn that is aside.
+func (p *partition) hurry(t *turn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if timer, waits := p.aside[t]; waits {
+		timer.Reset(0) // should it run off now, the turn is found gone from here
+	}
+}
+
 // close starts nothing more and returns the turns that waited aside and in lanes: they are dropped. p.idle is closed
 // when the last turn at work is settled.
 func (p *partition) close() (dropped []*turn) {

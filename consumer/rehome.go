@@ -36,7 +36,11 @@ const (
 
 // balance re-homes what should be, once a second.
 func (q *queue) balance(ctx context.Context, parts []*partition) {
-	if q.consumer.book == nil || q.Ordered {
+	if q.consumer.book == nil {
+		return
+	}
+	q.giveBack()
+	if q.Ordered {
 		return
 	}
 	for _, p := range parts {

@@ -28,6 +28,12 @@ func (r *run) start(ctx *attemptContext, began time.Time) {
 	}
 }
 
+// interrupt ends the attempt at work. A turn that waits to start again in place need not wait any longer.
+func (t *turn) interrupt(cause error) {
+	t.run.interrupt(cause)
+	t.part.hurry(t)
+}
+
 // reset forgets an earlier attempt's interruption.
 func (r *run) reset() {
 	r.mu.Lock()

@@ -262,6 +262,32 @@ func (s *slots) take(q *share, n int, before time.Duration) (turns []*turn) {
 	return turns
 }
 
+// stranded takes the turns that were won before a time and find no slot: handlers that take long have all of them, or one
+// turn has its node for itself.
+func (s *slots) stranded(q *share, before time.Duration) (turns []*turn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.choose() != nil {
+		return nil
+	}
+	for q.won.len() > 0 && q.won.peek().wonAt < before {
+		turns = append(turns, q.won.pop())
+	}
+	return turns
+}
+
+// back makes turns ready again that were given back, in front of all others. It refuses them when the slots are stopped.
+func (s *slots) back(q *share, turns ...*turn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	q.ready.unshift(turns)
+	s.wish()
+	return true
+}
+
 // load returns how many turns of a queue wait for a slot and run.
 func (s *slots) load(q *share) (ready, running int) {
 	s.mu.Lock()

@@ -157,6 +157,25 @@ func TestSlotsDropAPartition(t *testing.T) {
 	}
 }
 
+// What comes back is served first, in its order.
+func TestSlotsTakeBack(t *testing.T) {
+	s, queues := newSlots(1, []int{1})
+	all := turns(200)
+	s.push(queues[0], all[70:]...)
+	s.back(queues[0], all[:70]...)
+	var done *share
+	for i, want := range all {
+		if got := s.next(done); got != want {
+			t.Fatalf("turn %d is out of order", i)
+		}
+		done = queues[0]
+	}
+	s.stop()
+	if s.back(queues[0], all...) {
+		t.Error("turns were taken back after the stop")
+	}
+}
+
 func TestSlotsStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, queues := newSlots(2, []int{1})

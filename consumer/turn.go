@@ -22,12 +22,14 @@ type turn struct {
 	lane   string    // the ordering key, or "" when it waits for nobody
 	missed time.Time // when a node first knew no handler for it; zero: none has been missed
 
-	since time.Duration // when it was polled, since the consumer was made
+	// When it was polled, and when its claim was won, since the consumer was made.
+	since, wonAt time.Duration
 	// Under the partition's lock: a copy is being written; was written, and the offset is complete; the turn has ended.
 	moving, moved, settled bool
 
 	hold   *claim.Hold // its dealing with its claim; nil without claims, and before it is begun
 	waited int         // how often in a row it was held
+	lonely int         // how often in a row it could not have its node for itself
 	solo   bool        // it must run alone on this node
 	lone   bool        // it does
 	run    run         // of the attempt at work
