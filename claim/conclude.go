@@ -34,8 +34,9 @@ type Outcome struct {
 // that was to be buried. done is told by a goroutine of the book and must not block. After Dying the hold is still to be
 // finished, with Dead.
 func (b *Book) Finish(h *Hold, o Outcome, done func(Result)) {
+	now := time.Now()
 	next := h.claim()
-	next.State, next.At = o.State, time.Now().UnixMilli()
+	next.State, next.At = o.State, now.UnixMilli()
 	switch o.State {
 	case Retrying:
 		next.Turn, next.Attempt, next.At = next.Turn+1, next.Attempt+1, o.Due.UnixMilli()
@@ -44,36 +45,36 @@ func (b *Book) Finish(h *Hold, o Outcome, done func(Result)) {
 	default: // the turn is the last
 	}
 	next.Flags &= TakenOver
-	b.conclude(h, next, o.Details, done)
+	b.conclude(h, next, now, o.Details, done)
 }
 
 // Release gives back what was begun and is not run: somebody else may begin it at once.
 func (b *Book) Release(h *Hold, done func(Result)) {
+	now := time.Now()
 	next := h.claim()
-	next.State, next.At = Pending, time.Now().UnixMilli()
+	next.State, next.At = Pending, now.UnixMilli()
 	next.Flags &= TakenOver
-	b.conclude(h, next, nil, done)
+	b.conclude(h, next, now, nil, done)
 }
 
 // Alone notes that the run has its node for itself, which must be known before its handler starts; see [Hold.LastRun].
 func (b *Book) Alone(h *Hold, done func(Result)) {
 	next := h.claim()
 	next.Flags |= Alone
-	b.conclude(h, next, nil, done)
+	b.conclude(h, next, time.Now(), nil, done)
 }
 
 // Retried notes that the run goes on with another attempt in place.
 func (b *Book) Retried(h *Hold, attempt int, done func(Result)) {
 	next := h.claim()
 	next.Attempt = attempt
-	b.conclude(h, next, nil, done)
+	b.conclude(h, next, time.Now(), nil, done)
 }
 
 // LastRun says whether the task may take no further process down: it runs alone, so that it is known who did.
 func (b *Book) LastRun(h *Hold) bool { return lastRun(h.have.Crashes, b.cfg.Crashes) }
 
-func (b *Book) conclude(h *Hold, next Claim, details *Details, done func(Result)) {
-	now := time.Now()
+func (b *Book) conclude(h *Hold, next Claim, now time.Time, details *Details, done func(Result)) {
 	keep := b.window(h).keep(next, h.Task.ID, now)
 	h.mu.Lock()
 	h.asking, h.done = true, done

@@ -29,17 +29,18 @@ func newEntry(queue, source, id string, c Claim, now time.Time) Entry {
 	}
 }
 
-func (h *Hold) entry() Entry {
-	return newEntry(h.Task.Queue, h.Task.Source, h.Task.ID, h.have, time.Now())
+func (h *Hold) entry(now time.Time) Entry {
+	return newEntry(h.Task.Queue, h.Task.Source, h.Task.ID, h.have, now)
 }
 
 // running returns what runs here now.
 func (b *Book) running() []Entry {
 	var entries []Entry
+	now := time.Now()
 	for _, h := range b.register.all() {
 		h.mu.Lock()
 		if h.have.atWork() {
-			entries = append(entries, h.entry())
+			entries = append(entries, h.entry(now))
 		}
 		h.mu.Unlock()
 	}

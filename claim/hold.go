@@ -46,11 +46,15 @@ func (h *Hold) Crashes() int { return h.claim().Crashes }
 
 // Won says whether the claim says that this hold's turn runs, or is being buried, and nobody has been told of its end.
 func (h *Hold) Won() bool {
-	return h.claim().atWork()
+	state, _ := h.shows()
+	return state == Running || state == Dying
 }
 
 // Runs says whether the claim says that this hold's turn runs.
-func (h *Hold) Runs() bool { return h.claim().State == Running }
+func (h *Hold) Runs() bool {
+	state, _ := h.shows()
+	return state == Running
+}
 
 // Over says whether the session that the hold was won under has ended: nothing may be started under it any more.
 func (h *Hold) Over() bool {
@@ -71,8 +75,15 @@ func (h *Hold) Lease() *lease.Lease { return h.lease }
 
 // Canceled says whether the task was, by an operator: before or while it ran.
 func (h *Hold) Canceled() bool {
-	c := h.claim()
-	return c.State == Canceled || c.State == Running && c.Flags&CancelAsked != 0
+	state, flags := h.shows()
+	return state == Canceled || state == Running && flags&CancelAsked != 0
+}
+
+// shows is what the claim says that changes in the course of a run.
+func (h *Hold) shows() (State, Flags) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.have.State, h.have.Flags
 }
 
 func (h *Hold) claim() Claim {

@@ -1,6 +1,9 @@
 package claim
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // recentKept is how many ended runs a node remembers for those who ask.
 const recentKept = 256
@@ -13,7 +16,7 @@ type recent struct {
 }
 
 func (r *recent) add(h *Hold) {
-	e := h.entry()
+	e := h.entry(time.UnixMilli(h.have.At)) // when it ended
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ring[r.next%recentKept] = e

@@ -176,7 +176,7 @@ func (c *Consumer) settle(t *turn, o outcome) {
 	q := t.part.queue
 	switch o.kind {
 	case succeeds:
-		c.finish(t, claim.Outcome{State: claim.Succeeded, Details: t.saying()}, Settled{Task: &t.task, State: task.Succeeded})
+		c.succeed(t)
 	case cancels:
 		c.finish(t, claim.Outcome{State: claim.Canceled}, Settled{Task: &t.task, State: task.Canceled})
 	case dies:
@@ -303,6 +303,19 @@ func (c *Consumer) postpone(t *turn) {
 	c.settle(t, outcome{kind: postpones})
 }
 
+// succeed is finish for what most turns come to, without a closure of its own for each.
+func (c *Consumer) succeed(t *turn) {
+	if t.won() {
+		c.book.Finish(t.hold, claim.Outcome{State: claim.Succeeded, Details: t.saying()}, t.succeeded)
+		return
+	}
+	c.complete(t, Settled{Task: &t.task, State: task.Succeeded})
+}
+
+func (t *turn) succeeded(r claim.Result) {
+	t.part.queue.consumer.finished(t, claim.Succeeded, Settled{Task: &t.task, State: task.Succeeded}, r)
+}
+
 // finish has the claim record the outcome. One that is lost counts for nothing: the record begins again, and its next
 // verdict decides. A letter that is written has decided already.
 func (c *Consumer) finish(t *turn, o claim.Outcome, s Settled) {
@@ -310,18 +323,20 @@ func (c *Consumer) finish(t *turn, o claim.Outcome, s Settled) {
 		c.complete(t, s)
 		return
 	}
-	c.book.Finish(t.hold, o, func(r claim.Result) {
-		if r == claim.Lost && o.State != claim.Dead {
-			t.part.queue.count.lost.Add(1)
-			c.beginAgain(t)
-			return
-		}
-		if t.hold.Canceled() {
-			c.complete(t, Settled{Task: &t.task, State: task.Canceled})
-			return
-		}
+	c.book.Finish(t.hold, o, func(r claim.Result) { c.finished(t, o.State, s, r) })
+}
+
+// finished takes what became of an outcome.
+func (c *Consumer) finished(t *turn, as claim.State, s Settled, r claim.Result) {
+	switch {
+	case r == claim.Lost && as != claim.Dead:
+		t.part.queue.count.lost.Add(1)
+		c.beginAgain(t)
+	case t.hold.Canceled():
+		c.complete(t, Settled{Task: &t.task, State: task.Canceled})
+	default:
 		c.complete(t, s)
-	})
+	}
 }
 
 // complete lets the watermark pass the turn and starts the next of its lane.
