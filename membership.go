@@ -15,10 +15,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// A membership is what a node with claims has beside its consumer: the claims in Redis and a session in etcd, by which
-// others know whether its claims still count.
+// A membership is what a node with claims or schedules has beside its consumer: a session in etcd, by which others know
+// whether its claims still count and whether it still leads, and the claims in Redis.
 type membership struct {
-	claims *claim.Store
+	claims *claim.Store // nil without Redis
 	redis  redis.UniversalClient
 	etcd   *clientv3.Client
 	coord  *coord.Membership
@@ -27,9 +27,10 @@ type membership struct {
 	ran   sync.WaitGroup
 }
 
-// join opens the claims and registers this process; nil without a redis section, when tasks are done at least once.
+// join opens the claims and registers this process; nil for a node that needs neither. Without a redis section tasks are
+// done at least once.
 func (n *Node) join(ctx context.Context) (_ *membership, err error) {
-	if n.cfg.Redis == nil {
+	if n.cfg.Redis == nil && len(n.cfg.Schedules) == 0 {
 		return nil, nil
 	}
 	m := &membership{leave: func() {}}
@@ -38,17 +39,11 @@ func (n *Node) join(ctx context.Context) (_ *membership, err error) {
 			m.close()
 		}
 	}()
-	if m.redis, err = RedisClient(*n.cfg.Redis); err != nil {
-		return nil, err
-	}
-	if n.cfg.Redis.WhenAway != config.Proceed {
-		if err = ReachRedis(ctx, m.redis, *n.cfg.Redis); err != nil {
+	if n.cfg.Redis != nil {
+		if err = n.openClaims(ctx, m); err != nil {
 			return nil, err
 		}
 	}
-	n.warnOfEviction(ctx, m.redis)
-	m.claims = claim.NewStore(m.redis, n.cfg.Kafka.Prefix)
-
 	if m.etcd, err = EtcdClient(*n.cfg.Etcd); err != nil {
 		return nil, err
 	}
@@ -66,6 +61,20 @@ func (n *Node) join(ctx context.Context) (_ *membership, err error) {
 		return nil, &UnreachableError{Server: "etcd", Addresses: n.cfg.Etcd.Endpoints, Err: err}
 	}
 	return m, nil
+}
+
+func (n *Node) openClaims(ctx context.Context, m *membership) (err error) {
+	if m.redis, err = RedisClient(*n.cfg.Redis); err != nil {
+		return err
+	}
+	if n.cfg.Redis.WhenAway != config.Proceed {
+		if err = ReachRedis(ctx, m.redis, *n.cfg.Redis); err != nil {
+			return err
+		}
+	}
+	n.warnOfEviction(ctx, m.redis)
+	m.claims = claim.NewStore(m.redis, n.cfg.Kafka.Prefix)
+	return nil
 }
 
 // close gives the session up, so that others see at once that this process is gone.

@@ -49,6 +49,7 @@ type Node struct {
 	mu        sync.Mutex
 	consumer  *consumer.Consumer // while it runs
 	forwarder *retry.Forwarder   // likewise
+	schedules *scheduling        // likewise, if there are any
 	aborted   bool
 }
 
@@ -72,6 +73,9 @@ func New(cfg config.Config, mux *consumer.Mux, options ...Option) (*Node, error)
 	}
 	if cfg.Redis != nil && cfg.Etcd == nil {
 		return nil, &config.Error{Problems: []config.Problem{{Key: "etcd", Message: errNoEtcd.Error()}}}
+	}
+	if err := checkSchedules(cfg); err != nil {
+		return nil, err
 	}
 	n := &Node{cfg: cfg, mux: mux, log: zap.NewNop(), registry: prometheus.NewRegistry(), http: handler.NewClient()}
 	for _, o := range options {
@@ -97,7 +101,7 @@ func New(cfg config.Config, mux *consumer.Mux, options ...Option) (*Node, error)
 			return nil, &config.Error{Problems: []config.Problem{{Key: "types." + typ, Message: err.Error()}}}
 		}
 	}
-	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), statsCollector{n})
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), statsCollector{n}, scheduleCollector{n})
 	mux.Use(metrics.New(n.registry), middleware.Logging(n.log))
 	return n, nil
 }
@@ -139,8 +143,15 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	defer members.close()
+	schedules, err := n.schedule(ctx, members)
+	if err != nil {
+		return err
+	}
+	defer schedules.close() // before the membership ends, in whose name it leads
+	n.setSchedules(schedules)
+	defer n.setSchedules(nil)
 	cc := n.consumerConfig()
-	if members != nil {
+	if n.cfg.Redis != nil {
 		cc.Claims, cc.Members, cc.Proceed = members.claims, members.coord, n.cfg.Redis.WhenAway == config.Proceed
 	}
 	c, err := consumer.New(cc)
@@ -245,11 +256,15 @@ func (n *Node) consumerConfig() consumer.Config {
 	types := make(map[string]consumer.Type, len(n.cfg.Types))
 	for typ, tc := range n.cfg.Types {
 		types[typ] = consumer.Type{Timeout: tc.Timeout, Retry: retry.Policy(tc.Retry)}
+		if tc.Breaker != nil {
+			b := breaker(*tc.Breaker)
+			types[typ] = consumer.Type{Timeout: tc.Timeout, Retry: retry.Policy(tc.Retry), Breaker: &b}
+		}
 	}
 	c := consumer.Config{
 		Kafka: n.kafka, Prefix: n.cfg.Kafka.Prefix, Types: types, Mux: n.mux, Node: n.cfg.Node.Name,
 		Concurrency: n.cfg.Node.Concurrency, MaxInflight: n.cfg.Node.MaxInflight, MaxInflightBytes: int64(n.cfg.Node.MaxInflightBytes),
-		Drain: n.cfg.Node.Drain, SessionTimeout: max(n.cfg.Node.LeaseTTL, 6*time.Second),
+		Breaker: breaker(n.cfg.Node.Breaker), Drain: n.cfg.Node.Drain, SessionTimeout: max(n.cfg.Node.LeaseTTL, 6*time.Second),
 		Settled: n.settled, Log: n.log,
 	}
 	for _, name := range n.queueNames() {
@@ -258,6 +273,10 @@ func (n *Node) consumerConfig() consumer.Config {
 		c.MaxMessageBytes = max(c.MaxMessageBytes, int(q.MaxBytes)+topic.LetterRoom)
 	}
 	return c
+}
+
+func breaker(b config.Breaker) consumer.Breaker {
+	return consumer.Breaker{Off: !b.Enabled, Threshold: b.Threshold, MinAttempts: b.MinAttempts, Window: b.Window, Limit: b.Limit}
 }
 
 func (n *Node) forwarderConfig() retry.Config {
@@ -281,9 +300,6 @@ func (n *Node) queueNames() []string {
 func (n *Node) announce() {
 	if n.cfg.Redis == nil {
 		n.log.Warn("no redis section: without claims tasks are done at least once, and their state is not known")
-	}
-	if len(n.cfg.Schedules) > 0 {
-		n.log.Warn("schedules are not built yet: none will be enqueued")
 	}
 	for typ, tc := range n.cfg.Types {
 		if tc.Limit > 0 {

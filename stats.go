@@ -55,6 +55,25 @@ var forwarderMetrics = []struct {
 	{prometheus.NewDesc("tasktier_retry_reread_total", "Records dropped for want of memory and read again later.", nil, nil), func(s retry.Stats) uint64 { return s.Reread }},
 }
 
+var breakerMetrics = []struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(consumer.BreakerStats) float64
+}{
+	{
+		prometheus.NewDesc("tasktier_consumer_breaker_state", "Whether attempts of the type start on this node: 0 all, 1 some, 2 probes only.", []string{"type"}, nil),
+		prometheus.GaugeValue, func(s consumer.BreakerStats) float64 { return float64(s.State) },
+	},
+	{
+		prometheus.NewDesc("tasktier_consumer_breaker_openings_total", "Outages of the type that this node has seen.", []string{"type"}, nil),
+		prometheus.CounterValue, func(s consumer.BreakerStats) float64 { return float64(s.Openings) },
+	},
+	{
+		prometheus.NewDesc("tasktier_consumer_breaker_spared_total", "Attempts that were put off in outages of the type.", []string{"type"}, nil),
+		prometheus.CounterValue, func(s consumer.BreakerStats) float64 { return float64(s.Spared) },
+	},
+}
+
 var claimMetrics = []struct {
 	desc *prometheus.Desc
 	of   func(claim.Stats) uint64
@@ -76,6 +95,9 @@ func (c statsCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range claimMetrics {
 		ch <- m.desc
 	}
+	for _, m := range breakerMetrics {
+		ch <- m.desc
+	}
 }
 
 func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
@@ -89,6 +111,11 @@ func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
 	if claims, ok := running.Claims(); ok {
 		for _, m := range claimMetrics {
 			ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.of(claims)))
+		}
+	}
+	for _, s := range running.Breakers() {
+		for _, m := range breakerMetrics {
+			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.of(s), s.Type)
 		}
 	}
 	for _, s := range running.Stats() {

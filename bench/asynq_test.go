@@ -19,6 +19,11 @@ var (
 	asynqBest     = asynqSettings{servers: 1, cfg: asynq.Config{Concurrency: concurrency, TaskCheckInterval: time.Millisecond}}
 	asynqFour     = asynqSettings{servers: 4, cfg: asynq.Config{Concurrency: concurrency / 4, TaskCheckInterval: time.Millisecond}}
 	asynqDefaults = asynqSettings{servers: 1}
+	// How often it looks for delayed tasks whose time has come may be set to anything; by default it is 5 s. It keeps the time
+	// of a task in whole seconds, rounded down: the more often it looks, the more of them start early, by up to a second.
+	asynqPunctual = asynqSettings{servers: 1, cfg: asynq.Config{
+		Concurrency: concurrency, TaskCheckInterval: time.Millisecond, DelayedTaskCheckInterval: time.Millisecond,
+	}}
 )
 
 type asynqSettings struct {
@@ -66,12 +71,18 @@ func (s asynqSide) fill(b *testing.B, n int) {
 	senders.Wait()
 }
 
-func (s asynqSide) send(ctx context.Context, m mail) error {
+func (s asynqSide) send(ctx context.Context, m mail) error { return s.enqueue(ctx, m) }
+
+func (s asynqSide) sendAt(ctx context.Context, m mail, at time.Time) error {
+	return s.enqueue(ctx, m, asynq.ProcessAt(at))
+}
+
+func (s asynqSide) enqueue(ctx context.Context, m mail, options ...asynq.Option) error {
 	payload, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	_, err = s.client.EnqueueContext(ctx, asynq.NewTask(kind, payload), asynq.Queue(s.queue))
+	_, err = s.client.EnqueueContext(ctx, asynq.NewTask(kind, payload), append(options, asynq.Queue(s.queue))...)
 	return err
 }
 

@@ -9,6 +9,7 @@
 //
 //   - BenchmarkProcess: b.N tasks wait; how fast are they handled?
 //   - BenchmarkLatency: 200 tasks a second come in; how long until each one starts?
+//   - BenchmarkLateness: tasks with random delays; how late does each one start, and does any start early?
 //   - BenchmarkBacklog: does tasktier slow down when many tasks wait?
 //
 // A side's clock runs from the start of the first handler to the end of the last one: connecting, joining a group and

@@ -103,6 +103,13 @@ func (s riverSide) send(ctx context.Context, m mail) error {
 	return err
 }
 
+// River's scheduler comes by every 5 s, of which there is no setting, and makes available what is due until it comes again;
+// a job then starts with the first poll after its time.
+func (s riverSide) sendAt(ctx context.Context, m mail, at time.Time) error {
+	_, err := s.client.Insert(ctx, m, &river.InsertOpts{ScheduledAt: at})
+	return err
+}
+
 func (s riverSide) run(ctx context.Context, handle func(mail)) error {
 	s.worker.handle = handle
 	if err := s.client.Start(context.WithoutCancel(ctx)); err != nil {

@@ -117,6 +117,8 @@ type Node struct {
 	MaxInflight int `yaml:"max_inflight"`
 	// MaxInflightBytes bounds their size. At least the largest queue's MaxBytes. Default: 64MiB.
 	MaxInflightBytes Bytes `yaml:"max_inflight_bytes"`
+	// Breaker is for the types that have no section of their own.
+	Breaker Breaker `yaml:"breaker"`
 }
 
 // Default is the configuration without a file: Kafka, Redis and etcd at local addresses, one queue "tasks", no
@@ -136,7 +138,7 @@ func (c *Config) setDefaults() {
 		Kafka: Kafka{Brokers: []string{"127.0.0.1:9092"}, CreateTopics: true, Prefix: "tasktier"},
 		Node: Node{
 			Concurrency: 100, Drain: 30 * time.Second, HTTP: ":9400", LeaseTTL: 10 * time.Second,
-			MaxInflight: 10_000, MaxInflightBytes: 64 * MiB,
+			MaxInflight: 10_000, MaxInflightBytes: 64 * MiB, Breaker: defaultBreaker(),
 		},
 		Queues: map[string]Queue{"tasks": DefaultQueue()},
 	}

@@ -202,7 +202,7 @@ func TestLoadRefuses(t *testing.T) {
 			`tasktier.yaml:3: queues.tasks.wieght: unknown key (did you mean "weight"?)`},
 		"unknown section": {"\nkafak: {}\n", `tasktier.yaml:2: kafak: unknown key (did you mean "kafka"?)`},
 		"unlike any key": {"node:\n  colour: red\n",
-			"tasktier.yaml:2: node.colour: unknown key; known here: name, concurrency, drain, http, lease_ttl, max_inflight, max_inflight_bytes"},
+			"tasktier.yaml:2: node.colour: unknown key; known here: name, concurrency, drain, http, lease_ttl, max_inflight, max_inflight_bytes, breaker"},
 		"doubled key":           {"node:\n  name: a\n  drain: 1s\n  name: b\n", "tasktier.yaml:4: node.name: doubled key: it is at line 2 already"},
 		"doubled section":       {"node: {name: a}\nnode: {name: b}\n", "tasktier.yaml:2: node: doubled key: it is at line 1 already"},
 		"doubled in flow":       {"node: {name: a, name: b}\n", "tasktier.yaml:1: node.name: doubled key: it is at line 1 already"},

@@ -67,6 +67,8 @@ type Type struct {
 	Limit int `yaml:"limit,omitempty"`
 	// Retry overrides the queue's policy, field by field.
 	Retry Retry `yaml:"retry,omitempty"`
+	// Breaker overrides the node's, field by field. Nil: the node's.
+	Breaker *Breaker `yaml:"breaker,omitempty"`
 }
 
 // HTTPHandler is a service that handles tasks.
@@ -87,18 +89,4 @@ type ExecHandler struct {
 	Env []string `yaml:"env,omitempty"`
 	// Grace is how long the command may go on after SIGTERM before SIGKILL. 0: 3s.
 	Grace time.Duration `yaml:"grace,omitempty"`
-}
-
-// Schedule enqueues a task at each tick of a clock.
-type Schedule struct {
-	// Cron says when, in the five fields of crontab.
-	Cron string `yaml:"cron"`
-	// Zone is the IANA time zone that Cron is read in. Empty: UTC.
-	Zone string `yaml:"zone,omitempty"`
-	// Type is the type of the tasks.
-	Type string `yaml:"type"`
-	// Data is their payload, sent as JSON. Nil: no payload.
-	Data any `yaml:"data,omitempty"`
-	// Missed says what becomes of ticks that passed while nothing ran. Empty: skip.
-	Missed string `yaml:"missed,omitempty"`
 }

@@ -94,6 +94,12 @@ func setScalar(v reflect.Value, s string) error {
 			return fmt.Errorf("%q is no whole number", s)
 		}
 		v.SetInt(int64(n))
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("%q is no number", s)
+		}
+		v.SetFloat(f)
 	default:
 		panic("tasktier: a config field of type " + v.Type().String()) // a mistake in Config, found by any test
 	}

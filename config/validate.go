@@ -31,9 +31,7 @@ func (c *Config) Validate() error {
 		v.handler("types."+name, name, c.Types[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Schedules)) {
-		s := c.Schedules[name]
-		v.must(s.Cron != "", "schedules."+name+".cron", "is empty; say when, as in \"0 2 * * *\"")
-		v.must(s.Type != "", "schedules."+name+".type", "is empty; name the type of task to send")
+		v.schedule(c, name)
 	}
 	return v.problems.err()
 }
@@ -106,6 +104,7 @@ func (v *validator) node(n Node) {
 	v.positive("node.drain", n.Drain)
 	v.must(n.LeaseTTL >= 2*time.Second && n.LeaseTTL%time.Second == 0, "node.lease_ttl", "is %v; whole seconds, at least 2s", n.LeaseTTL)
 	v.must(n.MaxInflight >= n.Concurrency, "node.max_inflight", "is %d; at least node.concurrency, which is %d", n.MaxInflight, n.Concurrency)
+	v.breaker("node.breaker", n.Breaker, false)
 	if n.HTTP != "" {
 		v.listen("node.http", n.HTTP)
 	}
@@ -154,6 +153,9 @@ func (v *validator) handler(key, name string, t Type) {
 		v.must(t.Exec.Grace >= 0, key+".exec.grace", "is %v; use 0 for 3s, or more", t.Exec.Grace)
 	}
 	v.must(t.Timeout == 0 || t.Timeout >= time.Millisecond, key+".timeout", "is %v; at least 1ms, or 0 for the queue's", t.Timeout)
+	if t.Breaker != nil {
+		v.breaker(key+".breaker", *t.Breaker, true)
+	}
 	v.must(t.Limit >= 0, key+".limit", "is %d; use 0 for none, or more", t.Limit)
 	v.must(t.Retry.MaxAttempts >= 0, key+".retry.max_attempts", "is %d; at least 1, or 0 for the queue's", t.Retry.MaxAttempts)
 	v.must(t.Retry.Base >= 0, key+".retry.base", "is %v; use 0 for the queue's, or more", t.Retry.Base)

@@ -58,6 +58,18 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		{"types:\n  a.b:\n    exec: {command: ['']}\n", "tasktier.yaml:3: types.a.b.exec.command: is empty; name the program and its arguments"},
 		{"types: {a: {exec: {command: [x]}, limit: -1, timeout: -1s, retry: {base: 2h, max: 1h}}}", "tasktier.yaml:1: types.a.timeout: is -1s; at least 1ms, or 0 for the queue's\ntasktier.yaml:1: types.a.limit: is -1; use 0 for none, or more\ntasktier.yaml:1: types.a.retry.max: is 1h0m0s; at least retry.base, which is 2h0m0s"},
 		{"schedules: {n: {}}", "tasktier.yaml:1: schedules.n.cron: is empty; say when, as in \"0 2 * * *\"\ntasktier.yaml:1: schedules.n.type: is empty; name the type of task to send"},
+		{"schedules: {n: {cron: '0 2 * * *', zone: Europe/Berlin, type: t, missed: once, data: {a: 1}}}", ""},
+		{"schedules: {n.b_c-1: {cron: '@every 90s', type: t, queue: tasks, missed: all}}", ""},
+		{"schedules:\n  n:\n    type: t\n    cron: 0 2 * *\n", `tasktier.yaml:4: schedules.n.cron: read cron expression "0 2 * *": expected 5 to 6 fields, found 4: [0 2 * *]`},
+		{"schedules:\n  n:\n    type: t\n    cron: TZ=UTC 0 2 * * *\n", `tasktier.yaml:4: schedules.n.cron: read cron expression "TZ=UTC 0 2 * * *": it names a zone; that goes beside it (zone)`},
+		{"schedules:\n  n:\n    type: t\n    cron: 0 2 * * *\n    zone: Berlin\n", `tasktier.yaml:5: schedules.n.zone: find time zone "Berlin": there is none of that name; use one like Europe/Berlin, or none for UTC`},
+		{"schedules:\n  n:\n    type: t\n    cron: 0 2 * * *\n    missed: some\n", `tasktier.yaml:5: schedules.n.missed: is "some"; use skip, once or all`},
+		{"schedules:\n  n:\n    type: t\n    cron: 0 2 * * *\n    queue: mail\n", `tasktier.yaml:5: schedules.n.queue: is "mail", which is none of the configured queues`},
+		{"queues: {a: , b: }\nschedules:\n  n: {type: t, cron: '@daily'}\n", `tasktier.yaml:3: schedules.n.queue: is "tasks", which is none of the configured queues`},
+		{"queues: {a: }\nschedules:\n  n: {type: t, cron: '@daily'}\n", ""},
+		{"schedules:\n  a b: {type: t, cron: '@daily'}\n", `tasktier.yaml:2: schedules.a b: "a b" can't be the name of a schedule; use ASCII letters, digits, '_', '-', and '.' inside`},
+		{"queues: {tasks: {max_bytes: 1KiB}}\nschedules:\n  n: {type: t, cron: '@daily', data: " + strings.Repeat("x", 511) + "}\n",
+			"tasktier.yaml:3: schedules.n.data: is 513 as JSON; with its attributes it does not fit queues.tasks.max_bytes, which is 1KiB"},
 	} {
 		cfg := mustLoad(t, c.file)
 		err := cfg.Validate()

@@ -128,14 +128,20 @@ func (c *Consumer) attempt(t *turn, replace func()) {
 		c.settle(t, q.unhandled(t))
 		return
 	}
+	breaker, permit, wait := c.permit(t)
+	if wait > 0 {
+		c.settle(t, outcome{kind: snoozes, delay: wait})
+		return
+	}
 	if t.solo && !c.isolate(t) {
+		c.tried(breaker, permit, t, outcome{kind: abandoned})
 		return
 	}
 	q.count.started.Add(1)
-	c.settle(t, c.execute(h, t, func(o outcome) {
-		c.settle(t, o)
+	c.settle(t, c.tried(breaker, permit, t, c.execute(h, t, func(o outcome) {
+		c.settle(t, c.tried(breaker, permit, t, o))
 		replace()
-	}))
+	})))
 }
 
 // isolate lets nothing else run on this node until the outcome is recorded, and has the claim say so, before a task
@@ -233,7 +239,7 @@ func (c *Consumer) buryFound(t *turn) {
 // until the consumer ends: then the turn is dropped, and delivered again to whoever comes next.
 func (c *Consumer) writeLetter(t *turn, reason task.Reason, cause error) {
 	q := t.part.queue
-	letter := deadletter.Letter{Queue: q.Name, Record: t.record, Reason: reason, Err: cause, Origin: t.origin()}
+	letter := deadletter.Death{Queue: q.Name, Record: t.record, Reason: reason, Err: cause, Origin: t.origin()}
 	if reason != task.ReasonUndecodable {
 		letter.Task = &t.task
 	}

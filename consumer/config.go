@@ -26,6 +26,8 @@ type Config struct {
 	Queues []Queue
 	// Types are settings of single types. A type that is not here has its queue's.
 	Types map[string]Type
+	// Breaker is for types that have none of their own.
+	Breaker Breaker
 	// Mux finds the handler of a type. Required; it may change while the consumer runs.
 	Mux *Mux
 	// Node is this process's name in logs and dead letters. Default: the host's name.
@@ -99,6 +101,8 @@ type Type struct {
 	Timeout time.Duration
 	// Retry overrides the queue's policy, field by field.
 	Retry retry.Policy
+	// Breaker overrides the consumer's, field by field; its Off counts as it is. Nil: the consumer's.
+	Breaker *Breaker
 }
 
 // Settled tells how a delivery of a record ended.
@@ -138,6 +142,15 @@ func (cfg Config) withDefaults() (Config, error) {
 	orElse(&cfg.Log, zap.NewNop())
 	orElse(&cfg.Crashes, 3)
 	orElse(&cfg.MaxPin, 10*time.Minute)
+	cfg.Breaker = cfg.Breaker.over(defaultBreaker)
+	if !cfg.Breaker.valid() {
+		return cfg, errors.New("configure consumer: the breaker's settings are out of range")
+	}
+	for name, typ := range cfg.Types {
+		if typ.Breaker != nil && !typ.Breaker.over(cfg.Breaker).valid() {
+			return cfg, fmt.Errorf("configure consumer: type %q: the breaker's settings are out of range", name)
+		}
+	}
 	if cfg.Claims != nil && cfg.Members == nil {
 		return cfg, errors.New("configure consumer: claims need Members, to tell whose owner is gone")
 	}

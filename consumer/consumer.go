@@ -31,6 +31,8 @@ type Consumer struct {
 	session session
 	burials burials
 
+	breakers *breakers
+
 	// handling is the parent of every handler's context; giveUp ends it.
 	handling context.Context
 	giveUp   context.CancelFunc
@@ -53,7 +55,7 @@ func New(cfg Config) (*Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Consumer{cfg: cfg, born: time.Now()}
+	c := &Consumer{cfg: cfg, born: time.Now(), breakers: newBreakers()}
 	// Room for a successor of every record in the windows, so that writing one never waits for another's.
 	opts := append(retry.OutOptions(cfg.Kafka, cfg.Prefix, cfg.MaxMessageBytes),
 		kgo.MaxBufferedRecords(2*(cfg.MaxInflight+2*cfg.Concurrency*len(cfg.Queues))))

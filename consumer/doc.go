@@ -8,7 +8,8 @@
 // decodes it. From then on it is a turn (turn.go). The order of its effects is in attempt.go and nowhere else: start
 // reading there. Slots (slots.go) are the goroutines that run handlers, shared by the queues by weight; ahead.go says when
 // the claims of turns are asked for, claims.go is the rest of what claims need, run.go what a handler sees of the node;
-// aside.go keeps those whose time has not come; rebalance.go and commit.go talk to the group, progress.go says what a commit
+// aside.go keeps those whose time has not come; breaker.go and breakers.go spare those
+// whose type is in an outage; rebalance.go and commit.go talk to the group, progress.go says what a commit
 // carries beside the offset, and rehome.go hands on what would hold others up.
 //
 // Without claims there is no begin and no finish: every verdict is run, and every outcome counts as recorded.
@@ -54,6 +55,8 @@
 //
 //	handler returns an error     its next turn waits in the retry tiers; dead letter, "exhausted", when no attempt is
 //	                             left, or "failed" if permanent. In an ordered queue it is tried again in place
+//	nearly all of a type fail    its attempts are spared: the next turn waits in the retry tiers, in an ordered queue in place,
+//	                             but for a few that see whether it works again (breaker.go)
 //	no handler knows its type    it waits in the retry tiers and is looked at again, ever more rarely, until the limit
 //	it is not due                it waits in the retry tiers; below a tenth of a second, aside
 //	handler panics, exits        a failure like any other; the slot goes on

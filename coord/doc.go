@@ -4,11 +4,12 @@
 // A [Membership] keeps one session of this process open: a lease of etcd and, under it, a key that says who this is. What
 // a process may do in its session's name is a question of trust, and that is package coord/lease. [Members] lists
 // everybody; [Membership.Alive] tells for certain whether a session is registered; Config.Gone hears early of those that
-// left.
+// left. [Membership.Lead] has a duty done by one member at a time.
 //
 // # Keys in etcd
 //
 //	<prefix>/nodes/<session>    JSON of an [Entry], written once, under the lease of the session
+//	<prefix>/leaders/<duty>     JSON of a [Leader], under the lease of its session; its create revision is the term's number
 //
 // A session is 13 characters of a to z and 2 to 7, drawn at random by its process. The first one tells its kind: "s" was
 // registered before anybody heard of it, "u" was used while etcd was away.
@@ -23,6 +24,15 @@
 //
 // A membership starts as opening, and before its first session it never becomes unregistered: a node that never reached
 // etcd has no part in it.
+//
+// # Leaders
+//
+// Each duty has a leader of its own, so that one that can't be done holds up no other. Who finds no leader's key writes one,
+// in one transaction that fails if there is a key; who finds one waits, by a watch, until it is gone. Only a registered
+// session competes. The leader does its duty under a context that ends with the trust in its session, so before etcd can
+// let anybody see the key gone; and when somebody deletes the key. It deletes the key itself, if that is still its own, when
+// it is told to stop and when it can't do its duty. What a leader of the past may still be about to write is stopped by the
+// condition of [Term.Lasts].
 //
 // # Time
 //
@@ -40,6 +50,8 @@
 //     for a TTL: after an outage all nodes come back within less (see [Reconnect]), so the living are not taken for dead.
 //   - The lease is kept alive by the goroutine that asks Config.Healthy each time, and only while that returns nil.
 //   - Once registered, a session costs etcd keepalives and no writes.
+//   - The terms of a duty have growing numbers, and no two of them overlap, as long as duties end with their contexts and
+//     nobody deletes a leader's key, of which its leader may hear later than the others.
 //   - A session is given up by revoking its lease, so nothing but what is attached to it can be deleted.
 //
 // # What fails, and what follows
@@ -48,6 +60,9 @@
 //	                             looks twice a second
 //	process is paused            the same; when it goes on, its lease is not trusted, and it opens a new session
 //	its loops are wedged         Healthy says so: the session ends by itself, and there is none until they move again
+//	leader is killed or paused   its key vanishes with its session, and another one leads within a TTL and half a second
+//	leader is told to stop       another one leads at once; so too when it can't do its duty
+//	leader's key deleted         its duty ends, and all compete anew
 //	process is told to stop      Run ends the lease and revokes it at once, for which it takes 2 s at most; failing that,
 //	                             the key vanishes as after a kill
 //	etcd is away for moments     nothing, while keepalives are confirmed again before the trust runs out

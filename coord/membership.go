@@ -34,7 +34,8 @@ type Membership struct {
 	current *session      // nil while there is none
 	changed chan struct{} // closed at every change of current
 	over    bool
-	trouble error // why the last try to open a session failed
+	trouble error           // why the last try to open a session failed
+	duties  map[string]bool // that Lead is at
 
 	warnings throttle.Throttle
 }
@@ -59,7 +60,7 @@ func New(cfg Config) (*Membership, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Membership{cfg: cfg, pace: newPace(cfg.TTL), entry: entry, changed: make(chan struct{})}, nil
+	return &Membership{cfg: cfg, pace: newPace(cfg.TTL), entry: entry, changed: make(chan struct{}), duties: make(map[string]bool)}, nil
 }
 
 // Run keeps a session open until ctx ends, then gives it up: its lease ends, and its key is deleted at once. So end ctx

@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// A Letter is a task that is to be dead.
-type Letter struct {
+// A Death is a task that is to be dead.
+type Death struct {
 	// Queue whose dead-letter topic it goes to.
 	Queue string
 	// Record as it was read from Q.pending; it is not changed.
@@ -43,27 +43,27 @@ func NewWriter(client *kgo.Client, node string, log *zap.Logger) *Writer {
 // Write sends a letter and calls done exactly once: with nil when all in-sync replicas have it, or with ctx's error when
 // ctx ended before that; then it is unknown whether the letter was written. It returns at once unless the client's buffer
 // is full. done must not block.
-func (w *Writer) Write(ctx context.Context, l Letter, done func(error)) {
+func (w *Writer) Write(ctx context.Context, d Death, done func(error)) {
 	died := time.Now()
-	w.outbox.Send(ctx, outbox.Parcel{Render: func() *kgo.Record { return w.render(l, died) }, Done: done})
+	w.outbox.Send(ctx, outbox.Parcel{Render: func() *kgo.Record { return w.render(d, died) }, Done: done})
 }
 
 // Close waits until every letter's done was called. End their contexts first.
 func (w *Writer) Close() { w.outbox.Close() }
 
 // render makes the letter's record.
-func (w *Writer) render(l Letter, died time.Time) *kgo.Record {
-	s := record.Stamp{Reason: l.Reason, Err: l.Err.Error(), Origin: l.Origin, Node: w.node, Died: died, Crashes: l.Crashes}
-	if old, err := record.ReadStamp(l.Record); err == nil {
+func (w *Writer) render(d Death, died time.Time) *kgo.Record {
+	s := record.Stamp{Reason: d.Reason, Err: d.Err.Error(), Origin: d.Origin, Node: w.node, Died: died, Crashes: d.Crashes, Key: d.Record.Key}
+	if old, err := record.ReadStamp(d.Record); err == nil {
 		s.FirstErr = old.FirstErr
 	}
 	if s.FirstErr == "" {
 		s.FirstErr = s.Err
 	}
-	key := OriginKey(l.Origin)
-	if t := l.Task; t != nil && t.ID != "" && t.Source != "" {
+	key := OriginKey(d.Origin)
+	if t := d.Task; t != nil && t.ID != "" && t.Source != "" {
 		key = Key(t.Source, t.ID, t.Generation)
 		s.Generation, s.Turn, s.Attempt = t.Generation, t.Turn, t.Attempt
 	}
-	return record.Move(l.Record, names.Dead(l.Queue), key, s)
+	return record.Move(d.Record, names.Dead(d.Queue), key, s)
 }

@@ -126,7 +126,7 @@ func (f *Forwarder) launch(o *opening, it *item) {
 func (f *Forwarder) bury(o *opening, it *item, reason task.Reason, cause error) {
 	f.counts.dead.Add(1)
 	stamp, _ := record.ReadStamp(it.record) // what can't be read of it is why it is buried
-	letter := deadletter.Letter{
+	letter := deadletter.Death{
 		Queue: stamp.Queue, Record: it.record, Reason: reason, Err: fmt.Errorf("record of a retry tier: %w", cause),
 		Origin: fmt.Sprintf("%s/%d/%d", it.record.Topic, it.record.Partition, it.record.Offset),
 	}
@@ -148,7 +148,7 @@ func (f *Forwarder) bury(o *opening, it *item, reason task.Reason, cause error) 
 }
 
 // send writes a letter to the queue that takes those of records that name no other.
-func (f *Forwarder) send(o *opening, it *item, letter deadletter.Letter) {
+func (f *Forwarder) send(o *opening, it *item, letter deadletter.Death) {
 	f.fly(o, it)
 	letter.Queue = f.cfg.Fallback
 	f.letters.Write(f.writing, letter, func(err error) { f.acknowledge(ack{opening: o, item: it, err: err}) })

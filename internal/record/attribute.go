@@ -76,7 +76,7 @@ func attributeOf(name string) attribute {
 		return turn
 	case "ttattempt":
 		return attempt
-	case "ttqueue", "ttdue", "tterror", "ttfirsterror", "ttreason", "ttorigin", "ttnode", "ttdied", "ttcrashes":
+	case "ttqueue", "ttdue", "tterror", "ttfirsterror", "ttreason", "ttorigin", "ttnode", "ttdied", "ttcrashes", "ttkey":
 		return mark
 	}
 	return unknown

@@ -38,6 +38,8 @@ type Stamp struct {
 	Reason task.Reason
 	// Origin is where the record was first read, as topic/partition/offset, and Node who gave it up.
 	Origin, Node string
+	// Key is the key that the record had before a dead-letter topic gave it another one. Nil: it had none.
+	Key []byte
 	// Died is when, to the millisecond.
 	Died time.Time
 	// Crashes counts the processes that died while they ran the task.
@@ -52,7 +54,7 @@ func Move(r *kgo.Record, topic string, key []byte, s Stamp) *kgo.Record {
 	s.Err, s.FirstErr = clip(s.Err, MaxError), clip(s.FirstErr, MaxError)
 	s.Origin, s.Node = clip(s.Origin, maxOrigin), clip(s.Node, maxNode)
 	w := writer{
-		headers: make([]kgo.RecordHeader, 0, len(r.Headers)+12),
+		headers: make([]kgo.RecordHeader, 0, len(r.Headers)+13),
 		buf:     make([]byte, 0, len(s.Queue)+len(s.Err)+len(s.FirstErr)+len(s.Reason)+len(s.Origin)+len(s.Node)+6*maxNumber),
 	}
 	for _, h := range r.Headers {
@@ -74,11 +76,25 @@ func Move(r *kgo.Record, topic string, key []byte, s Stamp) *kgo.Record {
 	w.optional("ce_ttnode", s.Node)
 	w.millis("ce_ttdied", s.Died)
 	w.number("ce_ttcrashes", int64(s.Crashes), 0)
+	if s.Key != nil {
+		w.headers = append(w.headers, kgo.RecordHeader{Key: "ce_ttkey", Value: s.Key})
+	}
 	value := r.Value
 	if value == nil {
 		value = []byte{}
 	}
 	return &kgo.Record{Topic: topic, Key: key, Value: value, Headers: w.headers}
+}
+
+// Unstamped are the headers of r in their order, without those of a stamp.
+func Unstamped(r *kgo.Record) []kgo.RecordHeader {
+	headers := make([]kgo.RecordHeader, 0, len(r.Headers))
+	for _, h := range r.Headers {
+		if !stamped(h.Key) {
+			headers = append(headers, h)
+		}
+	}
+	return headers
 }
 
 func (w *writer) optional(key, value string) {
@@ -111,7 +127,8 @@ func clip(s string, limit int) string {
 // ReadStamp reads the stamp of a record. A record without one has the zero Stamp. Whoever may write to the topic may
 // have written it, so nothing in it is trusted: numbers and times out of bounds, and queues that can't exist, are
 // reported, as an *[Error] with the reason invalid, and left zero; texts that are too long or not UTF-8 are mended. What
-// could be read is returned in either case. Whether a due time makes sense is for the caller to say.
+// could be read is returned in either case. Whether a due time makes sense is for the caller to say. Key aliases the
+// header's memory.
 func ReadStamp(r *kgo.Record) (Stamp, error) {
 	var (
 		s   Stamp
@@ -162,6 +179,8 @@ func (s *Stamp) set(name string, v []byte) (err error) {
 		s.Died, err = millis(v)
 	case "ttcrashes":
 		s.Crashes, err = count(v, 0)
+	case "ttkey":
+		s.Key = v
 	}
 	return err
 }

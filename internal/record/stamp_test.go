@@ -124,7 +124,7 @@ func TestReadStamp(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v (%v), want %+v", got, err, want)
 	}
-	if got, err := record.ReadStamp(binary("ce_ttl", "x")); err != nil || got != (record.Stamp{}) {
+	if got, err := record.ReadStamp(binary("ce_ttl", "x")); err != nil || !reflect.DeepEqual(got, record.Stamp{}) {
 		t.Errorf("a record without a stamp has %+v (%v)", got, err)
 	}
 }
@@ -171,6 +171,22 @@ func TestPitfall12StampsAreUntrusted(t *testing.T) {
 		}
 		if len(s.Err) > record.MaxError || len(s.Reason) > 64 || !utf8.ValidString(s.Err) {
 			t.Errorf("%s %.20q: a text is not bounded", c.name, c.value)
+		}
+	}
+}
+
+// The key that a record had comes back as it was: one that was empty is one, and a header that somebody made up does not
+// outlive a move.
+func TestMoveKeepsKeys(t *testing.T) {
+	forged := kgo.RecordHeader{Key: "ce_ttkey", Value: []byte("forged")}
+	for _, key := range [][]byte{nil, {}, []byte("k"), {0, 0xff}} {
+		r := record.Move(&kgo.Record{Headers: []kgo.RecordHeader{forged}}, "q.dead", []byte("identity"), record.Stamp{Key: key})
+		s, err := record.ReadStamp(r)
+		if err != nil || !bytes.Equal(s.Key, key) || (s.Key == nil) != (key == nil) || string(r.Key) != "identity" {
+			t.Errorf("%q came back as %q (%v)", key, s.Key, err)
+		}
+		if back := record.Move(r, "q.pending", s.Key, record.Stamp{}); len(record.Unstamped(r)) != 0 || len(back.Headers) != 0 || !bytes.Equal(back.Key, key) {
+			t.Errorf("%q goes back as %q with headers %q", key, back.Key, back.Headers)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 //
 //	go run ./cmd/compare
 //	go run ./cmd/compare -bench latency -rounds 3
+//	go run ./cmd/compare -bench lateness -rounds 1
 //	go run ./cmd/compare -scale 0.1               a look, with a tenth of the tasks
 package main
 
@@ -58,6 +59,13 @@ var plans = map[string]plan{
 		units: []string{"ms-p50", "ms-p99", "ms-max"},
 		env:   []string{"BENCH_LIGHT=1000000"}, // the number of tasks alone decides
 	},
+	"lateness": {
+		benchmark: "BenchmarkLateness",
+		sides:     []side{{"tasktier-claims", 20_000}, {"asynq", 20_000}, {"asynq-defaults", 20_000}, {"river", 20_000}},
+		units:     []string{"ms-p50", "ms-p99", "ms-max"},
+		steady:    []string{"early", "%<=5ms", "%<=20ms", "%<=100ms", "%<=1s"},
+		env:       []string{"BENCH_DELAYED=1000000", "BENCH_DELAY=1m"},
+	},
 }
 
 func main() {
@@ -73,7 +81,7 @@ func main() {
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	which := flags.String("bench", "process", "what to run: process or latency")
+	which := flags.String("bench", "process", "what to run: process, latency or lateness")
 	rounds := flags.Int("rounds", 5, "how often each side runs")
 	scale := flags.Float64("scale", 1, "factor for the number of tasks")
 	only := flags.String("sides", "", "sides to run, with commas between them; empty: all")
@@ -82,7 +90,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	p, ok := plans[*which]
 	if !ok || *rounds < 1 || *scale <= 0 {
-		return errors.New("-bench is process or latency, -rounds at least 1, -scale above 0")
+		return errors.New("-bench is process, latency or lateness, -rounds at least 1, -scale above 0")
 	}
 	if *only != "" {
 		names := strings.Split(*only, ",")
