@@ -42,7 +42,7 @@ func (c *cli) configFile() string {
 	return ""
 }
 
-// narrow leaves only the queue that --queue names, if it was given. A queue that the file does not have is taken for a
+// narrow leaves only the queue that --queue names, if it was given, and its schedules. A queue that the file does not have is taken for a
 // slip of the pen; without a file it has the default settings.
 func (c *cli) narrow(cfg *configuration) error {
 	if !c.queueGiven {
@@ -55,6 +55,9 @@ func (c *cli) narrow(cfg *configuration) error {
 	case !ok:
 		q = config.DefaultQueue()
 	}
+	all := cfg.Config
+	cfg.Schedules = maps.Clone(cfg.Schedules)
+	maps.DeleteFunc(cfg.Schedules, func(_ string, s config.Schedule) bool { return all.QueueOf(s) != c.queue })
 	cfg.Queues = map[string]config.Queue{c.queue: q}
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("--queue: %w", err)

@@ -24,7 +24,7 @@ func (d *dev) writeConfig() (forget func(), err error) {
 	}
 	reach := d.cfg.Config
 	// Handlers stay out: their secrets would have to be written, and this process has them.
-	reach.Types, reach.Schedules = nil, nil
+	reach.Types = nil
 	reach.Node.HTTP, reach.Node.Name = "", ""
 	text, err := reach.YAML()
 	if err == nil {

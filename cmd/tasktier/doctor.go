@@ -100,7 +100,7 @@ func (c *cli) doctor(ctx context.Context, _ []string) error {
 	probes := []func(context.Context) []diagnosis{
 		func(ctx context.Context) []diagnosis { return examineKafka(ctx, cfg.Config) },
 		func(ctx context.Context) []diagnosis { return examineRedis(ctx, cfg.Redis) },
-		func(ctx context.Context) []diagnosis { return examineEtcd(ctx, cfg.Etcd, cfg.Redis != nil) },
+		func(ctx context.Context) []diagnosis { return examineEtcd(ctx, cfg.Config) },
 	}
 	for _, probe := range probes {
 		patience, cancel := context.WithTimeout(ctx, probePatience)

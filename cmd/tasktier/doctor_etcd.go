@@ -14,9 +14,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-func examineEtcd(ctx context.Context, cfg *config.Etcd, claims bool) []diagnosis {
-	if cfg == nil && claims {
+func examineEtcd(ctx context.Context, all config.Config) []diagnosis {
+	cfg := all.Etcd
+	if cfg == nil && all.Redis != nil {
 		return []diagnosis{bad("etcd", "add an etcd section to the configuration, or leave redis out", "none configured: nodes refuse to keep claims whose owners nobody knows")}
+	}
+	if cfg == nil && len(all.Schedules) > 0 {
+		return []diagnosis{bad("etcd", "add an etcd section to the configuration, or leave schedules out", "none configured: nodes refuse schedules that each of them would run")}
 	}
 	if cfg == nil {
 		return []diagnosis{doubtful("etcd", "add an etcd section to the configuration", "none configured: nodes don't know of each other")}

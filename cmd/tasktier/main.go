@@ -1,5 +1,5 @@
 // Command tasktier runs and operates a task pipeline on Kafka. Each noun of the command line has a file here:
-// dev, run, task, topic, doctor, config, version.
+// dev, run, task, schedule, topic, doctor, config, version.
 //
 // Data goes to stdout; prose, progress and logs to stderr. The exit codes are in exit.go.
 package main

@@ -31,16 +31,18 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(env.Getenv("WORK")+"/tasks.ndjson", examples, 0o644)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits":   exits,
-			"start":   start,
-			"end":     finish,
-			"signal":  signalTo,
-			"await":   await,
-			"adds-up": addsUp,
-			"alter":   alter,
-			"commit":  commit,
-			"port":    port,
-			"without": without,
+			"exits":    exits,
+			"start":    start,
+			"end":      finish,
+			"signal":   signalTo,
+			"await":    await,
+			"adds-up":  addsUp,
+			"alter":    alter,
+			"commit":   commit,
+			"publish":  publish,
+			"wait-for": waitFor,
+			"port":     port,
+			"without":  without,
 		},
 	})
 }

@@ -181,6 +181,30 @@ func commit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(adm.CommitAllOffsets(context.Background(), args[1], offsets))
 }
 
+// publish CONFIG TOPIC VALUE writes a record as others would.
+func publish(ts *testscript.TestScript, _ bool, args []string) {
+	cfg, err := config.Load(ts.MkAbs(args[0]), nil)
+	ts.Check(err)
+	opts, err := cfg.Kafka.Options()
+	ts.Check(err)
+	client, err := kgo.NewClient(opts...)
+	ts.Check(err)
+	defer client.Close()
+	ts.Check(client.ProduceSync(context.Background(), &kgo.Record{Topic: args[1], Value: []byte(args[2])}).FirstErr())
+}
+
+// wait-for N ARGS… runs tasktier until it prints N lines.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	out := ""
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		ts.Check(ts.Exec("tasktier", args[1:]...))
+		if out = ts.ReadFile("stdout"); strconv.Itoa(strings.Count(out, "\n")) == args[0] {
+			return
+		}
+	}
+	ts.Fatalf("it does not print %s lines after %v, but:\n%s", args[0], patience, out)
+}
+
 func admin(ts *testscript.TestScript, file string) (*kadm.Client, func()) {
 	cfg, err := config.Load(ts.MkAbs(file), nil)
 	ts.Check(err)

@@ -23,8 +23,9 @@ when all in-sync replicas have the task. Sending the same --id and --source agai
 With --wait it then waits until the task has ended and prints that too; exit 0 only if it succeeded.
 
 With --file, send NDJSON: a task a line, as a structured CloudEvent or in the plain form
-{"id":"7","type":"mail.send","payload":{}}. Each line travels byte for byte. Bad lines are named with their number and
-skipped, and the exit code is 3 then; the counts are printed at the end.`,
+{"id":"7","type":"mail.send","payload":{}}. Each line travels byte for byte, unless that makes a record that is too large:
+then its payload does, in binary mode. Bad lines are named with their number and skipped, and the exit code is 3 then; the
+counts are printed at the end.`,
 		Example: `  tasktier task send mail.send -d '{"to":"ann@example.com"}'
   tasktier task send mail.send -d @mail.json --id order-7-confirmation --in 10m
   date | tasktier task send note.take -d - --content-type text/plain

@@ -194,13 +194,16 @@ func (r statusRow) text(now time.Time) string {
 }
 
 // moments is a time for people: when, and how far from now.
-func moments(t, now time.Time) string {
+func moments(t, now time.Time) string { return momentsIn(t.Local(), now) }
+
+// momentsIn is moments in the zone of t.
+func momentsIn(t, now time.Time) string {
 	far := t.Sub(now)
 	round := time.Second
 	if far.Abs() < 10*time.Second {
 		round = 100 * time.Millisecond
 	}
-	when, amount := t.Local().Format(time.RFC3339), far.Abs().Round(round).String()
+	when, amount := t.Format(time.RFC3339), far.Abs().Round(round).String()
 	if days := far.Abs() / (24 * time.Hour); days >= 3 {
 		amount = fmt.Sprintf("%d days", days)
 	}

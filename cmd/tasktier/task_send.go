@@ -140,12 +140,17 @@ func (c *cli) sendOne(ctx context.Context, typ string, s sending) error {
 		return err
 	}
 	t := task.New(typ, payload, s.options()...)
+	return c.publish(ctx, cfg, t, s.wait)
+}
+
+// publish sends a task to the queue to work with, prints where it was written, and waits for its end if it is told to.
+func (c *cli) publish(ctx context.Context, cfg configuration, t *task.Task, wait bool) error {
 	opts, err := cfg.Kafka.Options()
 	if err != nil {
 		return err
 	}
 	var store *claim.Store
-	if s.wait { // before the task is sent: what can't be waited for is not begun
+	if wait { // before the task is sent: what can't be waited for is not begun
 		var closeRedis func()
 		if store, closeRedis, err = c.claims(ctx, cfg); err != nil {
 			return err
@@ -179,7 +184,7 @@ func (c *cli) sendOne(ctx context.Context, typ string, s sending) error {
 	case ctx.Err() == nil && errors.Is(err, producer.ErrUnreachable):
 		return &tasktier.UnreachableError{Server: "kafka", Addresses: cfg.Kafka.Brokers, Err: err}
 	}
-	if err != nil || !s.wait {
+	if err != nil || !wait {
 		return err
 	}
 	return c.awaitTasks(ctx, cfg, store, c.identities(r.Source, []string{r.ID}), 0)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,14 @@ type taskFile struct {
 	number int // of the line read last, from 1
 }
 
+const (
+	// lineRoom is what a line may have beside its payload, in bytes.
+	lineRoom = 64 << 10
+	// sizeSlack is how much [record.Size] may exceed what a record really takes: a task that was as large as its topic takes
+	// still is when it has a generation. The broker has the last word.
+	sizeSlack = 64
+)
+
 // A taskLine is a line that was read: a record to send, or what is wrong with the line.
 type taskLine struct {
 	number     int
@@ -35,6 +44,8 @@ type taskLine struct {
 }
 
 // newTaskFile reads tasks from in. Lines that make a record of more than limit bytes are bad.
+//
+// A record is smaller than its line where the payload stands there in base64, as 'dead export' writes what is not JSON.
 func newTaskFile(in io.Reader, limit int) *taskFile {
 	return &taskFile{in: bufio.NewReaderSize(in, 64<<10), limit: limit}
 }
@@ -71,7 +82,7 @@ func (f *taskFile) next() taskLine {
 		l := taskLine{number: f.number, bytes: read}
 		switch {
 		case size > f.limit && text == nil:
-			l.bad = fmt.Errorf("is longer than %d bytes, which is all that a record may have", f.limit)
+			l.bad = fmt.Errorf("is longer than any line that makes a record of %d bytes, which is all that one may have", f.limit)
 			return l
 		case len(bytes.TrimSpace(text)) == 0:
 			continue
@@ -88,7 +99,7 @@ func (f *taskFile) line() (text []byte, size int, err error) {
 	for {
 		part, err := f.in.ReadSlice('\n')
 		size += len(part)
-		if len(text)+len(part) > f.limit+len("\r\n") {
+		if len(text)+len(part) > base64.StdEncoding.EncodedLen(f.limit)+lineRoom {
 			long, text = true, nil
 		}
 		if !long {
@@ -130,8 +141,12 @@ func (l *taskLine) understand(text []byte, limit int) {
 		r.Key = []byte(t.Key)
 	}
 	if size := record.Size(r); size > limit {
-		l.bad = fmt.Errorf("makes a record of %d bytes; at most %d", size, limit)
-		return
+		// Headers and payload take less than a line that has to write them as JSON.
+		r = record.Encode(&t, "")
+		if least := record.Size(r); least > limit+sizeSlack {
+			l.bad = fmt.Errorf("makes a record of %d bytes; at most %d", min(size, least), limit)
+			return
+		}
 	}
 	l.record, l.id, l.source = r, t.ID, t.Source
 }

@@ -36,7 +36,7 @@ func TestLinesOfATaskFile(t *testing.T) {
 		{"no type", `{"specversion":"1.0","id":"1","source":"/a"}`, 1, "", false, "type is missing"},
 		{"no id in the plain form", `{"type":"x"}`, 1, "", false, "is no task: it has neither the attributes of a CloudEvent nor id and type"},
 		{"a due that is none", strings.Replace(event, `"data"`, `"notbefore":"soon","data"`, 1), 1, "", false, `notbefore is "soon", not an RFC 3339 time`},
-		{"too long", `{"id":"1","type":"x","payload":"` + strings.Repeat("a", limit) + `"}`, 1, "", false, "is longer than 400 bytes, which is all that a record may have"},
+		{"too long", `{"id":"1","type":"x","payload":"` + strings.Repeat("a", 70_000) + `"}`, 1, "", false, "is longer than any line that makes a record of 400 bytes, which is all that one may have"},
 		{"too long as a record", `{"id":"1","type":"x","payload":"` + strings.Repeat("a", limit-40) + `"}`, 1, "", false, "makes a record of 491 bytes; at most 400"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

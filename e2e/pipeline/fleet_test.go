@@ -38,6 +38,7 @@ type fleet struct {
 	proceed     bool
 	concurrency int
 	ttl         time.Duration
+	schedules   string // YAML; "" for none
 
 	started  int
 	producer *producer.Producer
@@ -89,6 +90,9 @@ func (f *fleet) config() string {
 		}
 		text += fmt.Sprintf("redis: {addresses: [%s], cluster: %t, when_away: %s}\netcd: {endpoints: [%s]}\n",
 			strings.Join(f.redis, ", "), f.cluster, away, strings.Join(f.etcd, ", "))
+	}
+	if f.schedules != "" {
+		text += "schedules:\n" + f.schedules
 	}
 	must(f.t, os.WriteFile(path, []byte(text), 0o600))
 	return path

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -20,10 +21,17 @@ import (
 // asNode makes the test binary a node: its value is the journal that the handlers write.
 const asNode = "TASKTIER_TEST_NODE"
 
-// TestMain turns the test binary into a node where a test asks for one.
+// TestMain turns the test binary into a node, or into an operator who replays letters, where a test asks for one.
 func TestMain(m *testing.M) {
 	if journal := os.Getenv(asNode); journal != "" {
 		if err := beNode(journal); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if queue := os.Getenv(asReplayer); queue != "" {
+		if err := beReplayer(queue); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -41,6 +49,10 @@ var (
 	deaf = task.Define[workload]("deaf", task.Source(source))
 	// fatal takes its process down.
 	fatal = task.Define[workload]("fatal", task.Source(source))
+	// mended dies at once in its first generation, and is work after that.
+	mended = task.Define[workload]("mended", task.Source(source))
+	// doomed dies at once, always.
+	doomed = task.Define[workload]("doomed", task.Source(source))
 )
 
 // A workload's time is counted in steps that the process lives through: what it is paused for doesn't count.
@@ -88,6 +100,14 @@ func beNode(journal string) error {
 			os.Exit(crashed)
 			return nil
 		})),
+		consumer.Handle(mux, mended, journaled(f, func(ctx context.Context, w workload) error {
+			if task.From(ctx).Generation == 0 {
+				return errBroken
+			}
+			w.do(func() bool { return ctx.Err() == nil })
+			return ctx.Err()
+		})),
+		consumer.Handle(mux, doomed, journaled(f, func(context.Context, workload) error { return errBroken })),
 	} {
 		if err != nil {
 			return err
@@ -99,6 +119,8 @@ func beNode(journal string) error {
 	}
 	return tasktier.Run(ctx, cfg, mux, tasktier.WithLogger(log))
 }
+
+var errBroken = task.Permanent(errors.New("what it needs is broken"))
 
 // crashed is the exit code of a process that a handler took down.
 const crashed = 7
