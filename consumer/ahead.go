@@ -14,7 +14,7 @@ const (
 
 // A pace is how fast a queue ends turns, and how many it has begun ahead.
 type pace struct {
-	asking int // turns whose begin is not answered
+	asking int // turns that were begged for and not answered; those that are held and asked for again want no slot
 	ahead  int // how many turns were to be begun ahead when that was last considered
 	ends   int // since since
 	since  time.Time
@@ -74,16 +74,10 @@ func (s *slots) wanted(q *share) []*turn {
 	turns := make([]*turn, n)
 	for i := range turns {
 		turns[i] = q.ready.pop()
+		turns[i].begged = true
 	}
 	q.pace.asking += n
 	return turns
-}
-
-// asked notes that the claim of a turn was asked for that did not come through wish.
-func (s *slots) asked(q *share) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q.pace.asking++
 }
 
 // answered notes that n begins of a queue have been answered, after those of them that were won have come through win.

@@ -61,7 +61,10 @@ func (c *Consumer) decided(decisions []claim.Decision) {
 			if t.part.queue != q {
 				continue
 			}
-			n++
+			if t.begged {
+				t.begged = false
+				n++
+			}
 			if d.Verdict == claim.Run {
 				t.waited, t.wonAt = 0, now
 				t.task.Attempt = max(t.task.Attempt, t.hold.Attempt())

@@ -103,10 +103,7 @@ func (c *Consumer) await(t *turn) {
 	pause := min(minHeld<<min(t.waited, 10), maxHeld)
 	t.waited++
 	pause = pause/2 + rand.N(pause/2)
-	resume := func(t *turn) {
-		c.slots.asked(q.share)
-		c.ask(q.share, []*turn{t})
-	}
+	resume := func(t *turn) { c.ask(q.share, []*turn{t}) }
 	if !t.part.putAside(t, pause, false, resume) {
 		q.drop(t)
 	}

@@ -3,6 +3,7 @@ package consumer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -175,6 +176,36 @@ func TestTheLastRunIsAlone(t *testing.T) {
 		if got := c.look("suspect-0"); got.State != claim.Succeeded || got.Flags&claim.Alone != 0 {
 			t.Errorf("its claim says %q in the end", got)
 		}
+	})
+}
+
+// While nobody can say whether the owner of many tasks lives, the others run: what is asked about, again and again, takes no
+// part in what is begun ahead.
+func TestWhatIsHeldKeepsNothingFromStarting(t *testing.T) {
+	const held, others = 200, 3000
+	play(t, 1, func(t *testing.T, s *stage) {
+		c := newClaims(t)
+		c.mute()
+		for i := range held {
+			c.put(fmt.Sprint("job-", i), ghost("gone"))
+		}
+		mux := consumer.NewMux()
+		handle(t, mux, "job", nothing)
+		handle(t, mux, "quick", func(context.Context, *task.Task) error {
+			time.Sleep(10 * time.Millisecond)
+			return nil
+		})
+		cfg := c.of(s.config(mux))
+		cfg.Concurrency = 10
+		s.send("job", held)
+		s.send("quick", others)
+		n := s.start(cfg)
+		began := time.Now()
+		s.await(others)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("the others took %v", took)
+		}
+		n.halt()
 	})
 }
 

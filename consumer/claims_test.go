@@ -34,6 +34,7 @@ type registry struct {
 	mu     sync.Mutex
 	alive  map[string]bool
 	opened int
+	silent bool // it answers no question
 }
 
 func (r *registry) set(session string, alive bool) {
@@ -42,10 +43,22 @@ func (r *registry) set(session string, alive bool) {
 	r.alive[session] = alive
 }
 
-func (r *registry) Alive(_ context.Context, session string) (bool, error) {
+func (r *registry) Alive(ctx context.Context, session string) (bool, error) {
+	r.mu.Lock()
+	silent, alive := r.silent, r.alive[session]
+	r.mu.Unlock()
+	if silent {
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
+	return alive, nil
+}
+
+// mute lets the registry answer no question.
+func (r *registry) mute() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.alive[session], nil
+	r.silent = true
 }
 
 // A member is a process in the registry, with one session after the other.

@@ -28,6 +28,7 @@ type turn struct {
 	moving, moved, settled bool
 
 	hold   *claim.Hold // its dealing with its claim; nil without claims, and before it is begun
+	begged bool        // its begin is counted by the slots, until it is answered
 	waited int         // how often in a row it was held
 	lonely int         // how often in a row it could not have its node for itself
 	solo   bool        // it must run alone on this node

@@ -39,6 +39,9 @@ func (f *Forwarder) admit(r read) {
 	}
 	f.touch(o.slot)
 	f.shrink()
+	if o.more() {
+		f.reviewAt = time.Time{}
+	}
 }
 
 // place decides what becomes of a record.

@@ -107,8 +107,8 @@ func (f *Forwarder) settle() {
 		case a.instead != nil && f.writing.Err() == nil:
 			a.instead()
 		}
-		if a.opening.idle() && a.opening.floor != everything {
-			f.reviewAt = time.Time{} // there is more to read
+		if a.opening.more() {
+			f.reviewAt = time.Time{}
 		}
 	}
 	f.checkLeaving()

@@ -53,6 +53,11 @@ func (f *Forwarder) reviewOpen(s *slot, now time.Time) {
 	}
 	switch {
 	case !o.idle():
+	case o.floor != everything && !o.caughtUp():
+		// What the pass before forwarded, only its mark tells, and only up to where it came.
+		if now.Sub(o.checked) > reviewEvery {
+			f.lookAtEnd(o)
+		}
 	case o.floor != everything:
 		// All that was kept is forwarded: what lies before the floor is done, and the rest is read now.
 		f.keep(o)

@@ -70,6 +70,14 @@ func (o *opening) next() int64 { return max(o.from, o.tracker.Next()) }
 // over says whether the slot's time is past and everything in it was read.
 func (o *opening) over() bool { return o.checked.After(o.slot.closes()) && o.next() >= o.end }
 
+// caughtUp says whether a pass has read as far as the one before it; or to the end, should the log have lost its own.
+func (o *opening) caughtUp() bool {
+	return o.next() >= o.skip.offset || !o.checked.IsZero() && o.next() >= o.end
+}
+
+// more says whether all that was kept is forwarded, and there is something that was not kept.
+func (o *opening) more() bool { return o.floor != everything && o.idle() }
+
 // idle says whether nothing that was read is left to forward.
 func (o *opening) idle() bool { return o.wait.len() == 0 && len(o.flying) == 0 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
+	"github.com/tasktier/tasktier/config"
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/task"
 )
@@ -41,6 +43,22 @@ func handleDemos(mux *consumer.Mux, taken func(typ string) bool) error {
 		}
 	}
 	return nil
+}
+
+// withoutBreaker is types with the breaker of one turned off, unless its section says something of it: demo.fail fails by the
+// number of the attempt, and sparing those would keep it from succeeding.
+func withoutBreaker(types map[string]config.Type, typ string) map[string]config.Type {
+	t := types[typ]
+	if t.Breaker != nil {
+		return types
+	}
+	t.Breaker = &config.Breaker{Enabled: false}
+	changed := maps.Clone(types)
+	if changed == nil {
+		changed = make(map[string]config.Type)
+	}
+	changed[typ] = t
+	return changed
 }
 
 // maxSleep is the longest that demo.sleep can be asked for: as milliseconds it fits a time.Duration.

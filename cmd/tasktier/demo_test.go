@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tasktier/tasktier/config"
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/task"
 )
@@ -56,5 +57,25 @@ func TestDemosLeaveConfiguredTypesAlone(t *testing.T) {
 	}
 	if len(mux.Types()) != 3 {
 		t.Errorf("types %v", mux.Types())
+	}
+}
+
+func TestDemoFailHasNoBreaker(t *testing.T) {
+	own := config.Type{Breaker: &config.Breaker{Enabled: true}}
+	for name, c := range map[string]struct {
+		types map[string]config.Type
+		want  bool
+	}{
+		"no types": {nil, false},
+		"no word":  {map[string]config.Type{"demo.fail": {Limit: 3}, "x": {}}, false},
+		"said so":  {map[string]config.Type{"demo.fail": own}, true},
+	} {
+		got := withoutBreaker(c.types, "demo.fail")
+		if b := got["demo.fail"].Breaker; b == nil || b.Enabled != c.want {
+			t.Errorf("%s: %+v", name, b)
+		}
+		if was := c.types["demo.fail"]; c.types != nil && !c.want && was.Breaker != nil {
+			t.Errorf("%s: the caller's types were changed", name)
+		}
 	}
 }

@@ -24,6 +24,7 @@ func (d *dev) serve(ctx context.Context, tasks io.Reader) error {
 	if err != nil {
 		return err
 	}
+	d.cfg.Types = withoutBreaker(d.cfg.Types, demoFail.Name())
 	node, err := tasktier.New(d.cfg.Config, mux, tasktier.WithLogger(d.log), tasktier.WithSettled(d.settled))
 	if err != nil {
 		return err
