@@ -149,7 +149,9 @@ func TestRefusedRetryHoldsTheOffset(t *testing.T) {
 func TestOversizeIsALetter(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		mux := consumer.NewMux()
-		handle(t, mux, "fails", fails)
+		handle(t, mux, "fails", func(context.Context, *task.Task) error {
+			return task.RetryAfter(time.Minute, errors.New("no luck")) // what is due by now goes past the tier
+		})
 		cfg := s.config(mux)
 		cfg.Queues[0].Retry = retry.Policy{MaxAttempts: 9}
 		refuse := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: names.RetryMinute("tasktier"), Err: kerr.MessageTooLarge, Count: -1})
