@@ -87,9 +87,8 @@ const (
 	// minPause and maxPause bound the time between two probes: a failed one doubles it, a good one halves it.
 	minPause = time.Second
 	maxPause = 30 * time.Second
-	// minSpare and maxSpare bound how long a task is put off: half as long as nothing has
-	// succeeded. What is put off while the
-	// breaker is half open is not put off for long.
+	// minSpare and maxSpare bound how long a task is put off: half as long as nothing has succeeded. What is put off while
+	// the breaker is half open is not put off for long.
 	minSpare  = time.Second
 	maxSpare  = time.Minute
 	halfSpare = 2 * time.Second

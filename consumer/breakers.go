@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"errors"
 	"hash/maphash"
 	"maps"
@@ -45,18 +46,10 @@ var defaultBreaker = Breaker{Threshold: 0.95, MinAttempts: 20, Window: 10 * time
 
 // over returns b with the zero fields taken from base. Off stays as it is.
 func (b Breaker) over(base Breaker) Breaker {
-	if b.Threshold == 0 {
-		b.Threshold = base.Threshold
-	}
-	if b.MinAttempts == 0 {
-		b.MinAttempts = base.MinAttempts
-	}
-	if b.Window == 0 {
-		b.Window = base.Window
-	}
-	if b.Limit == 0 {
-		b.Limit = base.Limit
-	}
+	b.Threshold = cmp.Or(b.Threshold, base.Threshold)
+	b.MinAttempts = cmp.Or(b.MinAttempts, base.MinAttempts)
+	b.Window = cmp.Or(b.Window, base.Window)
+	b.Limit = cmp.Or(b.Limit, base.Limit)
 	return b
 }
 

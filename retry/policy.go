@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"time"
@@ -26,15 +27,9 @@ var Default = Policy{MaxAttempts: 25, Base: time.Second, Max: 6 * time.Hour}
 
 // Over returns p with the zero fields taken from base.
 func (p Policy) Over(base Policy) Policy {
-	if p.MaxAttempts == 0 {
-		p.MaxAttempts = base.MaxAttempts
-	}
-	if p.Base == 0 {
-		p.Base = base.Base
-	}
-	if p.Max == 0 {
-		p.Max = base.Max
-	}
+	p.MaxAttempts = cmp.Or(p.MaxAttempts, base.MaxAttempts)
+	p.Base = cmp.Or(p.Base, base.Base)
+	p.Max = cmp.Or(p.Max, base.Max)
 	return p
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -119,6 +120,29 @@ func (c *cli) readLetters(ctx context.Context) (*deadletter.Store, error) {
 		return nil, err
 	}
 	return c.letters(ctx, cfg, nil)
+}
+
+// eachLetter reads the letters that match, with a bar until the first one comes. The store is open as long as the range over
+// them lasts.
+func (c *cli) eachLetter(ctx context.Context, f deadletter.Filter) iter.Seq2[*deadletter.Letter, error] {
+	return func(yield func(*deadletter.Letter, error) bool) {
+		store, err := c.readLetters(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer store.Close()
+		told, finish := c.progress("reading")
+		defer finish()
+		for l, err := range store.List(ctx, c.queue, f, deadletter.WithProgress(told)) {
+			if err == nil {
+				finish()
+			}
+			if !yield(l, err) {
+				return
+			}
+		}
+	}
 }
 
 // progress shows a bar for something whose size is known only when it is under way; finish takes it away.

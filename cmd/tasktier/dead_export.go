@@ -35,21 +35,13 @@ that are no attributes, and when and why the task died, which 'dead list -o json
 }
 
 func (c *cli) deadExport(ctx context.Context, f deadletter.Filter) error {
-	store, err := c.readLetters(ctx)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	told, finish := c.progress("reading")
-	defer finish()
 	out := bufio.NewWriterSize(c.stdout, 256<<10)
 	tasks, others, leftOut := 0, 0, 0
-	for l, err := range store.List(ctx, c.queue, f, deadletter.WithProgress(told)) {
+	for l, err := range c.eachLetter(ctx, f) {
 		if err != nil {
 			_ = out.Flush() // the other error is the one to tell
 			return err
 		}
-		finish()
 		e := l.Export()
 		if _, err := out.Write(append(e.Line, '\n')); err != nil {
 			return fmt.Errorf("write output: %w", err)
@@ -63,7 +55,6 @@ func (c *cli) deadExport(ctx context.Context, f deadletter.Filter) error {
 			leftOut++
 		}
 	}
-	finish()
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write output: %w", err)
 	}

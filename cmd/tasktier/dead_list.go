@@ -32,24 +32,16 @@ takes what any of its values takes. What is listed is what was there when the co
 }
 
 func (c *cli) deadList(ctx context.Context, f deadletter.Filter) error {
-	store, err := c.readLetters(ctx)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
 	limit := f.Limit
 	if limit > 0 {
 		f.Limit++ // to know whether there are more
 	}
-	told, finish := c.progress("reading")
-	defer finish()
 	out := c.letterTable()
 	n := 0
-	for l, err := range store.List(ctx, c.queue, f, deadletter.WithProgress(told)) {
+	for l, err := range c.eachLetter(ctx, f) {
 		if err != nil {
 			return err
 		}
-		finish()
 		if n++; limit > 0 && n > limit {
 			break
 		}
@@ -57,7 +49,6 @@ func (c *cli) deadList(ctx context.Context, f deadletter.Filter) error {
 			return err
 		}
 	}
-	finish()
 	if err := out.end(); err != nil {
 		return err
 	}

@@ -35,19 +35,11 @@ several letters: all are shown, the oldest first. Exit 1 if there is none.`,
 }
 
 func (c *cli) deadShow(ctx context.Context, f deadletter.Filter) error {
-	store, err := c.readLetters(ctx)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	told, finish := c.progress("reading")
-	defer finish()
 	n := 0
-	for l, err := range store.List(ctx, c.queue, f, deadletter.WithProgress(told)) {
+	for l, err := range c.eachLetter(ctx, f) {
 		if err != nil {
 			return err
 		}
-		finish()
 		if c.json() {
 			err = c.object(newShownLetter(l))
 		} else {
@@ -58,7 +50,6 @@ func (c *cli) deadShow(ctx context.Context, f deadletter.Filter) error {
 		}
 		n++
 	}
-	finish()
 	if n == 0 {
 		return fmt.Errorf("there is no dead letter of %q in queue %s: it was replayed or purged, or its task is not dead (see 'tasktier task get')", f.IDs[0], c.queue)
 	}
