@@ -22,20 +22,26 @@ const maxAhead = 10 * 366 * 24 * time.Hour
 // admit gives every record that was read a place and sends it on its way: into the heap, on at once, or nowhere.
 func (f *Forwarder) admit(r read) {
 	o := r.opening
-	if o.slot.opening != o {
-		return // closed meanwhile
+	if o.slot.opening != o || o.pass != r.pass {
+		return // closed meanwhile, or read by an earlier pass
 	}
 	now := time.Now()
 	for _, rec := range r.records {
-		place, ok := o.tracker.Add(rec.Offset, struct{}{})
-		if !ok || rec.Offset < o.from {
+		if rec.Offset < o.upTo {
 			f.cfg.Log.Error("a tier went back: it was truncated or re-created; reading it from its beginning",
 				zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset))
 			o.slot.committed, o.slot.progress = 0, nothing
 			f.closeOpening(o.slot)
 			return
 		}
-		f.place(o, rec, place, now)
+		o.upTo = rec.Offset + 1
+		place, ok := o.tracker.Find(rec.Offset)
+		if !ok && rec.Offset >= o.tracker.Next() {
+			place, ok = o.tracker.Add(rec.Offset, struct{}{})
+		}
+		if ok {
+			f.place(o, rec, place, now)
+		} // else an earlier pass finished it
 	}
 	f.touch(o.slot)
 	f.shrink()
@@ -62,7 +68,7 @@ func (f *Forwarder) place(o *opening, rec *kgo.Record, place uint64, now time.Ti
 		f.bury(o, it, task.ReasonInvalid, err)
 		return
 	}
-	if o.skip.covers(it.offset, it.due) || o.done.covers(it.offset, it.due) {
+	if o.done.covers(it.offset, it.due) {
 		o.tracker.Finish(place)
 		return
 	}

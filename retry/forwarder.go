@@ -67,6 +67,7 @@ type ack struct {
 // A read is what a reader has fetched.
 type read struct {
 	opening *opening
+	pass    int
 	records []*kgo.Record
 }
 

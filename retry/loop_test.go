@@ -37,11 +37,12 @@ func (f *Forwarder) openedWith(t *testing.T, hour bool, ahead ...time.Duration) 
 	now := time.Now()
 	s := &slot{tier: tr, hour: hour, topic: f.topic(hour), partition: tr.Partition(now), progress: nothing}
 	s.start = tr.Latest(s.partition, now)
-	s.opening = &opening{slot: s, floor: everything, done: nothing, skip: nothing, flying: make(map[*item]bool), stop: func() {}}
+	s.opening = newOpening(s)
 	st := &stage{queue: "q"}
 	for i, d := range ahead {
 		r := st.stamped(i, now.Add(d))
 		p, _ := s.opening.tracker.Add(int64(i), struct{}{})
+		s.opening.upTo = int64(i) + 1
 		it := &item{due: now.Add(d).UnixMilli(), offset: int64(i), place: p, record: r, bytes: 1000}
 		s.opening.wait.push(it)
 		f.bytes += it.bytes
@@ -155,9 +156,9 @@ func TestStaleReads(t *testing.T) {
 	s := f.openedWith(t, false)
 	old := s.opening
 	f.closeOpening(s)
-	f.open(s, nothing)
+	f.open(s)
 	st := &stage{queue: "q"}
-	f.admit(read{old, []*kgo.Record{st.stamped(0, s.start.Add(s.tier.Slot-time.Millisecond))}})
+	f.admit(read{old, 0, []*kgo.Record{st.stamped(0, s.start.Add(s.tier.Slot-time.Millisecond))}})
 	if f.bytes != 0 || old.wait.len() != 0 || old.tracker.Next() > 0 {
 		t.Errorf("%d bytes wait in an opening that is over", f.bytes)
 	}
@@ -167,11 +168,11 @@ func TestStaleReads(t *testing.T) {
 func TestATierThatGoesBack(t *testing.T) {
 	f := still(t)
 	s := f.openedWith(t, false)
-	s.committed, s.progress, s.opening.from = 500, mark{offset: 600, due: 700}, 500
+	s.committed, s.progress, s.opening.upTo = 500, mark{offset: 600, due: 700}, 500
 	st := &stage{queue: "q"}
 	r := st.stamped(0, time.Now().Add(time.Hour))
 	r.Offset = 3
-	f.admit(read{s.opening, []*kgo.Record{r}})
+	f.admit(read{s.opening, 0, []*kgo.Record{r}})
 	if s.opening != nil || s.committed != 0 || s.progress != nothing {
 		t.Errorf("open: %v, committed %d, progress %v", s.opening != nil, s.committed, s.progress)
 	}

@@ -35,7 +35,7 @@ func (f *Forwarder) review(now time.Time) {
 			if until := s.opens().Sub(now); until > 0 {
 				f.reviewAt = earlier(f.reviewAt, now.Add(until))
 			} else if len(f.opened) < maxReaders || now.Before(s.closes()) {
-				f.open(s, nothing) // in its time always; what is overdue waits for others that are
+				f.open(s) // in its time always; what is overdue waits for others that are
 			}
 		}
 	}
@@ -53,22 +53,21 @@ func (f *Forwarder) reviewOpen(s *slot, now time.Time) {
 	}
 	switch {
 	case !o.idle():
-	case o.floor != everything && !o.caughtUp():
-		// What the pass before forwarded, only its mark tells, and only up to where it came.
+	case o.floor != everything && !o.caughtUp() && !o.atEnd():
+		// It may yet find records that come before those it dropped.
 		if now.Sub(o.checked) > reviewEvery {
 			f.lookAtEnd(o)
 		}
 	case o.floor != everything:
-		// All that was kept is forwarded: what lies before the floor is done, and the rest is read now.
-		f.keep(o)
-		f.closeOpening(s)
-		f.open(s, mark{offset: o.tracker.Next(), due: o.floor.due, at: o.floor.at})
+		// All that was kept is forwarded: the rest is read now.
+		o.stop()
+		f.startReading(o, o.nextPass())
 	case now.Before(s.closes()):
 	case !o.over():
 		f.lookAtEnd(o)
 	default:
 		f.keep(o)
-		s.closed(max(s.progress.offset, o.next()))
+		s.closed(max(s.progress.offset, o.upTo))
 		f.touch(s)
 		f.closeOpening(s)
 		s.start = s.tier.Next(s.partition, now)
@@ -103,12 +102,25 @@ func (f *Forwarder) keep(o *opening) {
 }
 
 // open begins to read a slot where the group's commit is.
-func (f *Forwarder) open(s *slot, skip mark) {
-	ctx, stop := context.WithCancel(f.writing)
-	o := &opening{slot: s, from: s.committed, done: s.progress, skip: skip, floor: everything, flying: make(map[*item]bool), stop: stop}
-	s.opening = o
+func (f *Forwarder) open(s *slot) {
+	s.opening = newOpening(s)
 	f.opened = append(f.opened, s)
-	f.background.Go(func() { f.read(ctx, o, s.topic, s.partition, o.from) })
+	f.startReading(s.opening, s.committed)
+}
+
+// startReading begins a pass at an offset.
+func (f *Forwarder) startReading(o *opening, from int64) {
+	var ctx context.Context
+	ctx, o.stop = context.WithCancel(f.writing)
+	pass, topic, partition := o.pass, o.slot.topic, o.slot.partition
+	f.background.Go(func() {
+		f.read(ctx, topic, partition, from, func(records []*kgo.Record) {
+			select {
+			case f.reads <- read{o, pass, records}:
+			case <-ctx.Done():
+			}
+		})
+	})
 }
 
 // closeOpening ends the reading of a slot. What flies of it goes on, and nobody waits for it.
@@ -127,9 +139,9 @@ func (f *Forwarder) closeOpening(s *slot) {
 	clear(o.flying)
 }
 
-// read fetches a partition from an offset on until ctx ends. Every opening has a client of its own: what it fetched is
-// gone with it, and a long poll of one slot never delays the opening of another.
-func (f *Forwarder) read(ctx context.Context, o *opening, topic string, partition int32, from int64) {
+// read fetches a partition from an offset on until ctx ends. Every pass has a client of its own: what it fetched is gone
+// with it, and a long poll of one slot never delays the opening of another.
+func (f *Forwarder) read(ctx context.Context, topic string, partition int32, from int64, give func([]*kgo.Record)) {
 	client, err := kgo.NewClient(append(append([]kgo.Opt{}, f.cfg.Kafka...),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}}),
 		// What was trimmed is forwarded; what was truncated is gone. Both go on with what is there.
@@ -151,10 +163,7 @@ func (f *Forwarder) read(ctx context.Context, o *opening, topic string, partitio
 			}
 		}
 		if records := fetches.Records(); len(records) > 0 {
-			select {
-			case f.reads <- read{o, records}:
-			case <-ctx.Done():
-			}
+			give(records)
 		}
 	}
 }

@@ -81,9 +81,10 @@ func TestMarkOrIsTheFirst(t *testing.T) {
 // or was dropped, and never speaks of the end of a slot that is open.
 func TestForwardedAmongEqualDues(t *testing.T) {
 	s := &slot{tier: tier.Minute, start: time.UnixMilli(0)}
-	o := &opening{slot: s, floor: everything, flying: map[*item]bool{}}
+	o := newOpening(s)
 	for offset := range int64(10) {
 		o.tracker.Add(offset, struct{}{})
+		o.upTo = offset + 1
 		o.wait.push(&item{due: 5, offset: offset})
 	}
 	first := o.wait.pop()
@@ -103,5 +104,13 @@ func TestForwardedAmongEqualDues(t *testing.T) {
 	o.floor = mark{due: 5, at: 4}
 	if m := o.forwarded(); m != (mark{10, 5, 4}) {
 		t.Errorf("from offset 4 on all was dropped: %v", m)
+	}
+	o.nextPass()
+	if m := o.forwarded(); m != (mark{10, 5, 4}) {
+		t.Errorf("the next pass has not read what was dropped: %v", m)
+	}
+	o.upTo = 10
+	if m := o.forwarded(); m != (mark{10, s.end() - 1, 0}) {
+		t.Errorf("the next pass kept all, and all is forwarded: %v", m)
 	}
 }

@@ -186,6 +186,26 @@ func TestRunReturnsWithoutBroker(t *testing.T) {
 	}
 }
 
+// TestOverdueInAnyOrder: more is overdue than there is memory for, and lies there with the latest due first. So what was
+// dropped comes before what is forwarded already.
+func TestOverdueInAnyOrder(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		const n = 20_000
+		last := time.Now().Add(10 * time.Minute).Truncate(time.Minute).Add(30 * time.Second)
+		due := func(i int) time.Time { return last.Add(-time.Duration(i) * time.Millisecond) }
+		s.wait(n, due)
+		time.Sleep(time.Until(last.Add(time.Minute)))
+		s.listen()
+		f := s.start(calm, func(c *Config) { c.MaxBytes = 1 << 20 })
+		s.once(n, 0, due)
+		if f.Stats().Reread == 0 {
+			t.Error("all was kept in memory")
+		}
+		time.Sleep(time.Minute) // whatever else there is to come
+		s.once(n, 0, due)
+	})
+}
+
 // TestMemory: far more is due in a slot than there is memory for, much of it at the same millisecond.
 func TestMemory(t *testing.T) {
 	for _, same := range []bool{false, true} {

@@ -24,21 +24,27 @@ type slot struct {
 	opening *opening // nil while closed
 }
 
-// An opening is one reading of a partition. A slot that had to drop records for want of memory has several.
+// An opening is what is known of a partition while it is read. The reading has several passes if records had to be dropped
+// for want of memory.
 type opening struct {
 	slot    *slot
 	tracker watermark.Tracker[struct{}]
-	from    int64          // where the reading began
 	done    mark           // what was forwarded before: by a predecessor, or in the last lap
-	skip    mark           // what was forwarded in an earlier pass
 	wait    heap           // what is due later
 	flying  map[*item]bool // produced and not acknowledged
-	floor   mark           // from here on, nothing was kept
+	pass    int            // the number of the pass
+	upTo    int64          // the offset behind what the pass has read
+	floor   mark           // from here on, the pass kept nothing
+	below   mark           // the floor of the pass before: what this one is to read again lies there and behind
 	held    bool           // records of a lap to come were seen
 	end     int64          // the log's end when it was looked at last
 	checked time.Time      // when that was
 	looking bool           // it is being looked at
-	stop    func()         // ends its reader
+	stop    func()         // ends the pass's reader
+}
+
+func newOpening(s *slot) *opening {
+	return &opening{slot: s, done: s.progress, upTo: s.committed, floor: everything, below: everything, flying: make(map[*item]bool), stop: func() {}}
 }
 
 // closes is when the slot that is open may be closed.
@@ -64,15 +70,25 @@ func (s *slot) early() time.Duration {
 	return 0
 }
 
-// next is the offset behind what was read.
-func (o *opening) next() int64 { return max(o.from, o.tracker.Next()) }
-
 // over says whether the slot's time is past and everything in it was read.
-func (o *opening) over() bool { return o.checked.After(o.slot.closes()) && o.next() >= o.end }
+func (o *opening) over() bool { return o.checked.After(o.slot.closes()) && o.upTo >= o.end }
 
-// caughtUp says whether a pass has read as far as the one before it; or to the end, should the log have lost its own.
-func (o *opening) caughtUp() bool {
-	return o.next() >= o.skip.offset || !o.checked.IsZero() && o.next() >= o.end
+// caughtUp says whether the pass has read as far as the one before it.
+func (o *opening) caughtUp() bool { return o.upTo >= o.tracker.Next() }
+
+// atEnd says whether the pass has read to the end, should the log have lost its own.
+func (o *opening) atEnd() bool { return !o.checked.IsZero() && o.upTo >= o.end }
+
+// nextPass forgets what the pass was, and returns the offset where the next one begins.
+func (o *opening) nextPass() (from int64) {
+	if o.caughtUp() {
+		o.below = o.floor
+	} else {
+		o.below = o.below.or(o.floor.due, o.floor.at)
+	}
+	o.pass++
+	o.floor, o.upTo, o.checked = everything, max(o.tracker.Offset(), 0), time.Time{}
+	return o.upTo
 }
 
 // more says whether all that was kept is forwarded, and there is something that was not kept.
@@ -85,6 +101,9 @@ func (o *opening) idle() bool { return o.wait.len() == 0 && len(o.flying) == 0 }
 // forwarded to its end, though nothing waits in it now: that it is closed is what the end says.
 func (o *opening) forwarded() mark {
 	m := mark{o.tracker.Next(), o.slot.end() - 1, 0}.or(o.floor.due, o.floor.at)
+	if !o.caughtUp() {
+		m = m.or(o.below.due, o.below.at)
+	}
 	if top := o.wait.top(); top != nil {
 		m = m.or(top.due, top.offset)
 	}

@@ -2,7 +2,10 @@
 // what is finished above that.
 package watermark
 
-import "iter"
+import (
+	"iter"
+	"sort"
+)
 
 // A Tracker knows which records of one partition are finished, and so the watermark: the offset below which all are.
 // Records are added in the order of their offsets; between two of them the log may have gaps (compaction, transaction
@@ -50,6 +53,17 @@ func (t *Tracker[T]) grow() {
 		ring[p&uint64(len(ring)-1)] = *t.at(p)
 	}
 	t.ring = ring
+}
+
+// Find returns the place of the record at offset, for one that is read again. It is false if that is finished or was never
+// added. It takes logarithmic time.
+func (t *Tracker[T]) Find(offset int64) (place uint64, ok bool) {
+	place = t.head + uint64(sort.Search(int(t.tail-t.head), func(i int) bool { return t.at(t.head+uint64(i)).offset >= offset }))
+	if place == t.tail {
+		return 0, false
+	}
+	e := t.at(place)
+	return place, e.offset == offset && !e.done
 }
 
 // Finish marks the record at place, which was added and not finished before, as finished, forgets its item, and says

@@ -104,6 +104,13 @@ func TestTrackerAgreesWithANaiveOne(t *testing.T) {
 					open = slices.Delete(open, i, i+1)
 				}
 			},
+			"find": func(t *rapid.T) {
+				offset := rapid.Int64Range(0, next+1).Draw(t, "offset")
+				want := slices.IndexFunc(model, func(e entry[string]) bool { return e.offset == offset && !e.done })
+				if place, ok := tr.Find(offset); ok != (want >= 0) || ok && place != uint64(want) {
+					t.Fatalf("find %d: place %d, %t, want %d", offset, place, ok, want)
+				}
+			},
 			"": func(t *rapid.T) {
 				if got, want := tr.Offset(), model.watermark(); got != want {
 					t.Fatalf("watermark %d, want %d", got, want)
