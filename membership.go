@@ -11,29 +11,33 @@ import (
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/config"
 	"github.com/tasktier/tasktier/coord"
+	"github.com/tasktier/tasktier/coord/control"
+	"github.com/tasktier/tasktier/coord/limit"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 )
 
-// A membership is what a node with claims or schedules has beside its consumer: a session in etcd, by which others know
-// whether its claims still count and whether it still leads, and the claims in Redis.
+// A membership is a node's part in the cluster: a session in etcd, by which others know whether its claims still count and
+// whether it still leads, the slots of limited types that it has, what operators say, and the claims in Redis.
 type membership struct {
-	claims *claim.Store // nil without Redis
-	redis  redis.UniversalClient
-	etcd   *clientv3.Client
-	coord  *coord.Membership
+	claims   *claim.Store // nil without Redis
+	redis    redis.UniversalClient
+	etcd     *clientv3.Client
+	coord    *coord.Membership
+	limits   *limit.Limiter
+	steering *steering
 
-	leave context.CancelFunc
-	ran   sync.WaitGroup
+	leave, stop  context.CancelFunc
+	ran, steered sync.WaitGroup
 }
 
-// join opens the claims and registers this process; nil for a node that needs neither. Without a redis section tasks are
-// done at least once.
+// join opens the claims and registers this process; nil for a node without etcd, which is on its own. Without a redis
+// section tasks are done at least once.
 func (n *Node) join(ctx context.Context) (_ *membership, err error) {
-	if n.cfg.Redis == nil && len(n.cfg.Schedules) == 0 {
+	if n.cfg.Etcd == nil {
 		return nil, nil
 	}
-	m := &membership{leave: func() {}}
+	m := &membership{leave: func() {}, stop: func() {}}
 	defer func() {
 		if err != nil {
 			m.close()
@@ -60,6 +64,21 @@ func (n *Node) join(ctx context.Context) (_ *membership, err error) {
 	if _, err = m.coord.Wait(once); err != nil {
 		return nil, &UnreachableError{Server: "etcd", Addresses: n.cfg.Etcd.Endpoints, Err: err}
 	}
+	if m.limits, err = limit.New(limit.Config{
+		Client: m.etcd, Prefix: n.cfg.Etcd.Prefix, Members: m.coord, Node: n.cfg.Node.Name, Log: n.log,
+	}); err != nil {
+		return nil, err
+	}
+	said, err := control.Open(once, m.etcd, n.cfg.Etcd.Prefix, n.log)
+	if err != nil {
+		return nil, &UnreachableError{Server: "etcd", Addresses: n.cfg.Etcd.Endpoints, Err: err}
+	}
+	m.steering = newSteering(n.cfg, m.limits, n.log)
+	m.steering.hear(said.State())
+	steered, stop := context.WithCancel(running)
+	m.stop = stop
+	m.steered.Go(func() { said.Run(steered, m.steering.hear) }) //nolint:errcheck // it never fails
+	m.steered.Go(func() { m.limits.Run(steered) })              //nolint:errcheck // it was not run before
 	return m, nil
 }
 
@@ -82,6 +101,8 @@ func (m *membership) close() {
 	if m == nil {
 		return
 	}
+	m.stop()
+	m.steered.Wait() // slots are given back while there is a session
 	m.leave()
 	m.ran.Wait()
 	if m.etcd != nil {

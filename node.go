@@ -50,6 +50,8 @@ type Node struct {
 	consumer  *consumer.Consumer // while it runs
 	forwarder *retry.Forwarder   // likewise
 	schedules *scheduling        // likewise, if there are any
+	keeping   *upkeeping         // likewise, with etcd
+	members   *membership        // while it is a member, drained or not
 	aborted   bool
 }
 
@@ -74,7 +76,7 @@ func New(cfg config.Config, mux *consumer.Mux, options ...Option) (*Node, error)
 	if cfg.Redis != nil && cfg.Etcd == nil {
 		return nil, &config.Error{Problems: []config.Problem{{Key: "etcd", Message: errNoEtcd.Error()}}}
 	}
-	if err := checkSchedules(cfg); err != nil {
+	if err := needsEtcd(cfg); err != nil {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, mux: mux, log: zap.NewNop(), registry: prometheus.NewRegistry(), http: handler.NewClient()}
@@ -101,7 +103,7 @@ func New(cfg config.Config, mux *consumer.Mux, options ...Option) (*Node, error)
 			return nil, &config.Error{Problems: []config.Problem{{Key: "types." + typ, Message: err.Error()}}}
 		}
 	}
-	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), statsCollector{n}, scheduleCollector{n})
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), statsCollector{n}, scheduleCollector{n}, clusterCollector{n})
 	mux.Use(metrics.New(n.registry), middleware.Logging(n.log))
 	return n, nil
 }
@@ -115,69 +117,6 @@ func (n *Node) handlerOf(tc config.Type) (consumer.Handler, error) {
 	default:
 		return nil, nil // settings of a type whose handler is Go
 	}
-}
-
-// Run checks the topics, consumes until ctx ends, and drains. It returns nil on a clean stop, an [*UnreachableError] when
-// Kafka does not answer at the start, a [*topic.UnsafeError] or [*topic.MissingError] when a topic can't be used, and an
-// error that wraps [consumer.ErrAbandoned] when handlers had to be left behind.
-func (n *Node) Run(ctx context.Context) error {
-	n.announce()
-	defer n.http.CloseIdleConnections()
-	if err := n.ensureTopics(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil // told to stop before it had begun
-		}
-		return err
-	}
-	web, err := n.listen(ctx)
-	if err != nil {
-		return err
-	}
-	defer web.close()
-
-	members, err := n.join(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	defer members.close()
-	schedules, err := n.schedule(ctx, members)
-	if err != nil {
-		return err
-	}
-	defer schedules.close() // before the membership ends, in whose name it leads
-	n.setSchedules(schedules)
-	defer n.setSchedules(nil)
-	cc := n.consumerConfig()
-	if n.cfg.Redis != nil {
-		cc.Claims, cc.Members, cc.Proceed = members.claims, members.coord, n.cfg.Redis.WhenAway == config.Proceed
-	}
-	c, err := consumer.New(cc)
-	if err != nil {
-		return err
-	}
-	f, err := retry.New(n.forwarderConfig())
-	if err != nil {
-		c.Close()
-		return err
-	}
-	n.set(c, f)
-	defer n.set(nil, nil)
-	n.log.Info("node runs", zap.String("node", n.cfg.Node.Name), zap.Strings("queues", n.queueNames()),
-		zap.Strings("types", n.mux.Types()), zap.Int("concurrency", n.cfg.Node.Concurrency), zap.String("http", web.addr()))
-
-	// The forwarder outlives the consumer, whose last retries it may bring back for the other nodes.
-	forwarding, stopForwarding := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopForwarding()
-	forwarded := make(chan error, 1)
-	go func() { forwarded <- f.Run(forwarding) }()
-	err = c.Run(ctx)
-	stopForwarding()
-	err = errors.Join(err, <-forwarded)
-	n.log.Info("node stopped", zap.String("node", n.cfg.Node.Name), zap.Error(err))
-	return err
 }
 
 // set notes what runs, for statistics and Abort.
@@ -300,10 +239,5 @@ func (n *Node) queueNames() []string {
 func (n *Node) announce() {
 	if n.cfg.Redis == nil {
 		n.log.Warn("no redis section: without claims tasks are done at least once, and their state is not known")
-	}
-	for typ, tc := range n.cfg.Types {
-		if tc.Limit > 0 {
-			n.log.Warn("limits of types are not built yet: only the node's concurrency bounds it", zap.String("task_type", typ))
-		}
 	}
 }

@@ -31,6 +31,14 @@ const patience = time.Minute
 // stack starts the embedded servers and returns a configuration that reaches them.
 func stack(t *testing.T) config.Config {
 	t.Helper()
+	cfg := cluster(t)
+	cfg.Redis, cfg.Etcd = nil, nil
+	return cfg
+}
+
+// cluster is stack with Redis and etcd.
+func cluster(t *testing.T) config.Config {
+	t.Helper()
 	s, err := embedded.Start(t.Context(), embedded.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +50,7 @@ func stack(t *testing.T) config.Config {
 	})
 	cfg := config.Default()
 	cfg.Kafka.Brokers = s.KafkaAddrs()
-	cfg.Redis, cfg.Etcd = nil, nil
+	cfg.Redis.Addresses, cfg.Etcd.Endpoints = []string{s.RedisAddr()}, s.EtcdEndpoints()
 	cfg.Node.HTTP = free(t)
 	return cfg
 }

@@ -155,10 +155,22 @@ func (n *Node) setSchedules(s *scheduling) {
 	n.schedules = s
 }
 
-// checkSchedules refuses schedules that every node would run for itself.
-func checkSchedules(cfg config.Config) error {
-	if len(cfg.Schedules) == 0 || cfg.Etcd != nil {
+// needsEtcd refuses schedules that every node would run for itself, and limits that each would keep by itself.
+func needsEtcd(cfg config.Config) error {
+	if cfg.Etcd != nil {
 		return nil
 	}
-	return &config.Error{Problems: []config.Problem{{Key: "schedules", Message: noEtcdForSchedules}}}
+	var problems []config.Problem
+	if len(cfg.Schedules) > 0 {
+		problems = append(problems, config.Problem{Key: "schedules", Message: noEtcdForSchedules})
+	}
+	for _, typ := range slices.Sorted(maps.Keys(cfg.Types)) {
+		if cfg.Types[typ].Limit > 0 {
+			problems = append(problems, config.Problem{Key: "types." + typ + ".limit", Message: "needs an etcd section: in etcd nodes agree who may run the type"})
+		}
+	}
+	if problems == nil {
+		return nil
+	}
+	return &config.Error{Problems: problems}
 }

@@ -76,7 +76,7 @@ func (n *Node) healthz(w http.ResponseWriter, _ *http.Request) {
 // readyz fails before the node consumes and once it has stopped.
 func (n *Node) readyz(w http.ResponseWriter, _ *http.Request) {
 	if c, _ := n.running(); c == nil {
-		http.Error(w, "not consuming", http.StatusServiceUnavailable)
+		http.Error(w, "not consuming: it starts, stops or is drained", http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ok")

@@ -28,6 +28,9 @@ func newMail(number int) mail {
 	return mail{To: "somebody.with.a.name@example.com", Subject: "the subject of this mail", Count: 10_000_000 + number}
 }
 
+// encoded is the payload as it is on the wire.
+func (m mail) encoded() []byte { return email.New(m).Payload }
+
 func (m mail) number() int { return m.Count - 10_000_000 }
 
 // A side opens a system of its own for a benchmark, which b's cleanup closes.

@@ -17,7 +17,8 @@ import (
 // node is a whole node, with claims, and a producer.
 type node struct {
 	tasktier
-	cfg config.Config
+	cfg  config.Config
+	also func(*consumer.Mux) error // adds handlers; may be nil
 }
 
 func openTasktierNode(b *testing.B, _ *servers) system {
@@ -52,6 +53,11 @@ func (s node) run(ctx context.Context, handle func(mail)) error {
 		return nil
 	}); err != nil {
 		return err
+	}
+	if s.also != nil {
+		if err := s.also(mux); err != nil {
+			return err
+		}
 	}
 	return root.Run(ctx, s.cfg, mux)
 }

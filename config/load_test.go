@@ -228,7 +228,7 @@ func TestLoadRefuses(t *testing.T) {
 		"several, each on its line": {"node:\n  nmae: a\n  drain: x\nqueues: {tasks: {wait: 1}}\n", strings.Join([]string{
 			`tasktier.yaml:2: node.nmae: unknown key (did you mean "name"?)`,
 			`tasktier.yaml:3: node.drain: "x" is no duration; write one like 500ms, 30s, 10m or 24h`,
-			`tasktier.yaml:4: queues.tasks.wait: unknown key; known here: weight, partitions, ordered, window, id_window, retry, timeout, horizon, unhandled, max_bytes, history`,
+			`tasktier.yaml:4: queues.tasks.wait: unknown key; known here: weight, partitions, ordered, window, id_window, retry, timeout, horizon, unhandled, max_bytes, history, keep_for`,
 		}, "\n")},
 	} {
 		t.Run(name, func(t *testing.T) {

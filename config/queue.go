@@ -31,6 +31,9 @@ type Queue struct {
 	MaxBytes Bytes `yaml:"max_bytes"`
 	// History is how long finished records stay readable before they are trimmed. Default: 24h.
 	History time.Duration `yaml:"history"`
+	// KeepFor are the consumer groups of others that read the queue's tasks, too: what they have not committed is not
+	// trimmed. While a group has committed nothing in a partition, nothing is trimmed there. Default: none.
+	KeepFor []string `yaml:"keep_for,omitempty"`
 }
 
 // Retry is a retry policy: exponential delays with full jitter.

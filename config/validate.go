@@ -135,6 +135,9 @@ func (v *validator) queues(queues map[string]Queue, n Node) {
 		v.must(q.MaxBytes <= n.MaxInflightBytes, "node.max_inflight_bytes", "is %v; at least %s.max_bytes, which is %v",
 			n.MaxInflightBytes, key, q.MaxBytes)
 		v.positive(key+".history", q.History)
+		for i, group := range q.KeepFor {
+			v.must(strings.TrimSpace(group) != "", fmt.Sprintf("%s.keep_for[%d]", key, i), "is empty; name a consumer group, or leave keep_for out for none")
+		}
 	}
 }
 

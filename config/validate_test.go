@@ -48,6 +48,8 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		{"queues: {q: {retry: {max_attempts: 0}}}", "tasktier.yaml:1: queues.q.retry.max_attempts: is 0; at least 1"},
 		{"queues: {q: {retry: {base: 7h}}}", "tasktier.yaml:1: queues.q.retry.max: is 6h0m0s; at least retry.base, which is 7h0m0s"},
 		{"queues: {q: {timeout: 1us, horizon: 0s, history: 0s}}", "tasktier.yaml:1: queues.q.timeout: is 1µs; at least 1ms\ntasktier.yaml:1: queues.q.horizon: is 0s; it must be longer than 0\ntasktier.yaml:1: queues.q.history: is 0s; it must be longer than 0"},
+		{"queues: {q: {keep_for: [audit]}}", ""},
+		{"queues:\n  q:\n    keep_for:\n    - audit\n    - ' '\n", "tasktier.yaml:3: queues.q.keep_for[1]: is empty; name a consumer group, or leave keep_for out for none"},
 		{"queues: {q: {max_bytes: 100}}", "tasktier.yaml:1: queues.q.max_bytes: is 100; use 1KiB to 1GiB"},
 		{"queues: {q: {max_bytes: 65MiB}}", "node.max_inflight_bytes: is 64MiB; at least queues.q.max_bytes, which is 65MiB"},
 		{"types: {a.b: {limit: 1}}", ""}, // its handler is Go

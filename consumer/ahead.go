@@ -63,7 +63,7 @@ func (s *slots) wish() (did bool) {
 // them.
 func (s *slots) wanted(q *share) []*turn {
 	have := q.pace.asking + q.won.len()
-	if q.ready.len() == 0 || s.lone || have > q.pace.ahead/2 {
+	if q.ready.len() == 0 || q.held || s.lone || have > q.pace.ahead/2 {
 		return nil
 	}
 	free := min(q.limit-q.running, s.size-s.running)

@@ -22,9 +22,13 @@ func (c *Consumer) putAside(t *turn, d time.Duration, started bool) {
 	d = min(d, q.Horizon)
 	if started {
 		c.rejoin(t)
+		c.gates.leave(t)
 		d = max(d, minSnooze)
 		resume = func(t *turn) {
-			if t.won() && !c.slots.win(q.share, t) || !t.won() && !c.slots.push(q.share, t) {
+			switch {
+			case !t.won():
+				c.ready(q, t)
+			case !c.slots.win(q.share, t):
 				q.drop(t)
 			}
 		}

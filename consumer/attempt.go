@@ -45,8 +45,14 @@ func (c *Consumer) begin(q *queue, turns []*turn) {
 			ready = append(ready, t)
 		}
 	}
-	if !c.slots.push(q.share, ready...) {
-		q.drop(ready...)
+	c.ready(q, ready...)
+}
+
+// ready lets turns go to the slots, or to the gates of their types.
+func (c *Consumer) ready(q *queue, turns ...*turn) {
+	turns = c.gates.admit(q, turns)
+	if !c.slots.push(q.share, turns...) {
+		q.drop(turns...)
 	}
 }
 
@@ -126,6 +132,10 @@ func (c *Consumer) attempt(t *turn, replace func()) {
 		c.settle(t, outcome{kind: dies, reason: task.ReasonExpired, err: errExpired})
 		return
 	}
+	if !c.gates.mayStart(t) {
+		c.abandon(t)
+		return
+	}
 	h := c.cfg.Mux.route(t.task.Type)
 	if h == nil {
 		c.settle(t, q.unhandled(t))
@@ -183,6 +193,7 @@ func (c *Consumer) rejoin(t *turn) {
 // settle gives the turn its successor, if its outcome asks for one, and finishes it when that is acknowledged.
 func (c *Consumer) settle(t *turn, o outcome) {
 	q := t.part.queue
+	c.gates.leave(t)
 	switch o.kind {
 	case succeeds:
 		c.succeed(t)
@@ -201,7 +212,7 @@ func (c *Consumer) settle(t *turn, o outcome) {
 		} else {
 			c.handOn(t, o)
 		}
-	case postpones:
+	case postpones, defers:
 		c.handOn(t, o)
 	case abandoned:
 		c.abandon(t)
@@ -266,11 +277,17 @@ func (c *Consumer) handOn(t *turn, o outcome) {
 	w := t.successor(o)
 	c.waits.Write(c.writing, w, func(err error) {
 		switch {
+		case errors.Is(err, retry.ErrTooLarge) && o.kind == defers:
+			t.rooted = true
+			c.beginAgain(t)
 		case errors.Is(err, retry.ErrTooLarge):
 			c.bury(t, task.ReasonOversize, err)
 		case err != nil:
 			c.abandon(t)
 		default:
+			if o.kind == defers {
+				t.part.queue.count.moved.Add(1)
+			}
 			if o.kind == retries {
 				c.cfg.Log.Debug("attempt failed", append(fields(&t.task), zap.Time("due", w.Due), zap.Error(o.err))...)
 			}
@@ -361,9 +378,10 @@ func (c *Consumer) complete(t *turn, s Settled) {
 func (c *Consumer) pass(t *turn) {
 	q := t.part.queue
 	c.rejoin(t)
+	c.gates.leave(t)
 	next := t.part.settle(t)
 	q.window.release(1, t.bytes)
-	if next != nil && !c.slots.push(q.share, next) {
-		q.drop(next)
+	if next != nil {
+		c.ready(q, next)
 	}
 }

@@ -96,6 +96,7 @@ func (c *Consumer) ask(_ *share, turns []*turn) {
 // are handed on in their turn, would fill the memory with them.
 func (c *Consumer) await(t *turn) {
 	q := t.part.queue
+	c.gates.leave(t) // another one's run has it
 	if t.replaced() {
 		q.drop(t)
 		return
@@ -110,11 +111,10 @@ func (c *Consumer) await(t *turn) {
 }
 
 // abandon gives back a turn at work that this node won't run now: its claim is released, and then it begins again if its
-// partition is still here. A turn without a claim is dropped.
+// partition is still here and the node goes on.
 func (c *Consumer) abandon(t *turn) {
 	if !t.won() {
-		t.part.release()
-		t.part.queue.drop(t)
+		c.beginAgain(t)
 		return
 	}
 	c.book.Release(t.hold, func(claim.Result) { c.beginAgain(t) })
@@ -124,9 +124,12 @@ func (c *Consumer) abandon(t *turn) {
 func (c *Consumer) beginAgain(t *turn) {
 	q := t.part.queue
 	c.rejoin(t)
-	if !t.part.release() || !c.slots.push(q.share, t) {
+	c.gates.leave(t)
+	if !t.part.release() {
 		q.drop(t)
+		return
 	}
+	c.ready(q, t)
 }
 
 // giveBack releases claims of this queue that were won more than keepWon ago and have found no slot since: another node
@@ -139,7 +142,10 @@ func (q *queue) giveBack() {
 			continue
 		}
 		c.book.Release(t.hold, func(claim.Result) {
-			if !t.part.release() || !c.slots.back(q.share, t) {
+			if t.ticket != nil {
+				c.gates.shun(t)
+				c.beginAgain(t)
+			} else if !t.part.release() || !c.slots.back(q.share, t) {
 				q.drop(t)
 			}
 		})
@@ -200,12 +206,17 @@ type session struct {
 }
 
 // handlers is the parent of a handler's context: it ends when the consumer gives up its handlers, and with the lease that
-// the turn was begun under.
+// the turn was begun under, or has the slot of its type.
 func (c *Consumer) handlers(t *turn) context.Context {
-	if t.hold == nil {
+	var l *lease.Lease
+	switch {
+	case t.hold != nil:
+		l = t.hold.Lease()
+	case t.ticket != nil && t.ticket.slot != nil:
+		l = t.ticket.slot.Lease
+	default:
 		return c.handling
 	}
-	l := t.hold.Lease()
 	s := &c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()

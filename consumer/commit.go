@@ -35,6 +35,7 @@ func (q *queue) commits(ctx context.Context) {
 		}
 		parts := q.assignment()
 		q.resume(parts)
+		q.consumer.gates.tend(q)
 		q.balance(ctx, parts)
 		if err := q.commit(ctx, parts); err != nil && ctx.Err() == nil && q.trouble.Allow() {
 			q.log.Warn("commit failed; trying on", zap.Error(err))

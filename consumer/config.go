@@ -60,6 +60,9 @@ type Config struct {
 	// Crashes is how many processes a task may take down before it is dead as poison. Default 3.
 	Crashes int
 
+	// Limits hands out the slots of types that [Consumer.Apply] limits. Nil: no type can have a limit.
+	Limits Limits
+
 	// Drain is how long a stop, or giving a partition back, waits for handlers that run. Default 30 s.
 	Drain time.Duration
 	// SessionTimeout is how long Kafka waits for a sign of life before it gives this node's partitions to others; at

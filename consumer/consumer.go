@@ -32,6 +32,7 @@ type Consumer struct {
 	burials burials
 
 	breakers *breakers
+	gates    *gates
 
 	// handling is the parent of every handler's context; giveUp ends it.
 	handling context.Context
@@ -56,6 +57,7 @@ func New(cfg Config) (*Consumer, error) {
 		return nil, err
 	}
 	c := &Consumer{cfg: cfg, born: time.Now(), breakers: newBreakers()}
+	c.gates = newGates(c)
 	// Room for a successor of every record in the windows, so that writing one never waits for another's.
 	opts := append(retry.OutOptions(cfg.Kafka, cfg.Prefix, cfg.MaxMessageBytes),
 		kgo.MaxBufferedRecords(2*(cfg.MaxInflight+2*cfg.Concurrency*len(cfg.Queues))))
@@ -95,6 +97,10 @@ func New(cfg Config) (*Consumer, error) {
 // clean stop; an error that wraps [ErrAbandoned] says that handlers had to be left behind, and only then are goroutines
 // left too.
 func (c *Consumer) Run(ctx context.Context) error {
+	if c.cfg.Limits != nil {
+		c.cfg.Limits.Notify(c.gates.open)
+		defer c.cfg.Limits.Notify(nil)
+	}
 	closeBook := c.runBook()
 	var loops, handlers sync.WaitGroup
 	for range c.cfg.Concurrency {
@@ -181,6 +187,7 @@ func (c *Consumer) Abort() {
 
 // stop starts nothing more and gives back what was won.
 func (c *Consumer) stop() {
+	c.gates.stop()
 	for _, t := range c.slots.stop() {
 		t.part.queue.drop(t)
 	}

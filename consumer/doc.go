@@ -9,7 +9,8 @@
 // reading there. Slots (slots.go) are the goroutines that run handlers, shared by the queues by weight; ahead.go says when
 // the claims of turns are asked for, claims.go is the rest of what claims need, run.go what a handler sees of the node;
 // aside.go keeps those whose time has not come; breaker.go and breakers.go spare those
-// whose type is in an outage; rebalance.go and commit.go talk to the group, progress.go says what a commit
+// whose type is in an outage; gates.go keeps those back whose type is paused or at its limit, and rules.go is how that is
+// said; rebalance.go and commit.go talk to the group, progress.go says what a commit
 // carries beside the offset, and rehome.go hands on what would hold others up.
 //
 // Without claims there is no begin and no finish: every verdict is run, and every outcome counts as recorded.
@@ -31,6 +32,8 @@
 //   - A partition that was taken away is closed for good. What still runs of it runs on, and its completion ends in a
 //     tracker that nobody commits from. Nothing of it is started after its revocation, but for a letter that its claim has
 //     left to this node.
+//   - A handler of a limited type runs only in a slot of its type, in a session that is trusted. The slot is taken before the
+//     claim is asked for, so that no two nodes wait for each other's, and given back when the handler has returned.
 //   - Nothing on the way of a record blocks but a handler in its slot and the window in front of a poll. So rebalances
 //     and heartbeats are never held up by tasks, and one stuck task holds one slot. (A task that must run alone waits in its
 //     slot for the others to end, 10 s at most.)
@@ -40,6 +43,7 @@
 //
 //	ready     in the queue's fifo, waiting for a slot; with claims, to be begun
 //	in lane   behind another turn of its ordering key
+//	standing  at the gate of its type, which is paused or has no slot for it
 //	asked     its claim is being asked for
 //	won       its claim says running, and it waits for a slot
 //	aside     for moments until it is due, or held by another; or, in an ordered queue, until its next attempt, and its lane
@@ -61,6 +65,9 @@
 //	it is not due                it waits in the retry tiers; below a tenth of a second, aside
 //	handler panics, exits        a failure like any other; the slot goes on
 //	handler outlives its timeout its context ends; it keeps its slot until it returns, and its answer counts
+//	its type is paused           it stands at its gate, or is put off as it is, through the retry tiers; so too when all
+//	                             slots of its type are taken
+//	its slot's session is over   its handler's context ends, an error is no failure, and it begins again
 //	record can't be decoded      dead letter byte for byte, "undecodable"; those behind it go on
 //	broker refuses a successor   a retry or a letter: tried until acknowledged; the offset is held
 //	broker is away               fetches, letters and commits go on when it is back; handlers run meanwhile

@@ -61,7 +61,7 @@ func (c *Consumer) verdict(t *turn, err error) outcome {
 		if _, permanent := task.Word(err).(*task.PermanentError); !permanent { //nolint:errorlint // Word has unwrapped it
 			return outcome{kind: cancels}
 		}
-	case c.handling.Err() != nil, t.hold != nil && t.hold.Over(), t.run.interrupted() != nil:
+	case c.handling.Err() != nil, t.hold != nil && t.hold.Over(), t.slotLost(), t.run.interrupted() != nil:
 		return outcome{kind: abandoned}
 	}
 	return c.judge(t, err)

@@ -1,5 +1,7 @@
 package consumer
 
+import "slices"
+
 // A fifo is a queue of turns in a ring whose length is a power of two.
 type fifo struct {
 	ring       []*turn
@@ -9,18 +11,7 @@ type fifo struct {
 func (f *fifo) len() int { return int(f.tail - f.head) }
 
 func (f *fifo) push(turns []*turn) {
-	if need := f.len() + len(turns); need > len(f.ring) {
-		size := max(64, len(f.ring))
-		for size < need {
-			size *= 2
-		}
-		ring := make([]*turn, size)
-		n := uint64(f.len())
-		for i := range n {
-			ring[i] = f.ring[(f.head+i)&uint64(len(f.ring)-1)]
-		}
-		f.ring, f.head, f.tail = ring, 0, n
-	}
+	f.grow(len(turns))
 	for _, t := range turns {
 		f.ring[f.tail&uint64(len(f.ring)-1)] = t
 		f.tail++
@@ -29,12 +20,27 @@ func (f *fifo) push(turns []*turn) {
 
 // unshift puts turns in front of all others, in this order.
 func (f *fifo) unshift(turns []*turn) {
-	behind := make([]*turn, 0, f.len())
-	for f.len() > 0 {
-		behind = append(behind, f.pop())
+	f.grow(len(turns))
+	for _, t := range slices.Backward(turns) {
+		f.head-- // below zero it goes round, and so does the ring
+		f.ring[f.head&uint64(len(f.ring)-1)] = t
 	}
-	f.push(turns)
-	f.push(behind)
+}
+
+// grow makes room for n more.
+func (f *fifo) grow(n int) {
+	if need := f.len() + n; need > len(f.ring) {
+		size := max(64, len(f.ring))
+		for size < need {
+			size *= 2
+		}
+		ring := make([]*turn, size)
+		had := uint64(f.len())
+		for i := range had {
+			ring[i] = f.ring[(f.head+i)&uint64(len(f.ring)-1)]
+		}
+		f.ring, f.head, f.tail = ring, 0, had
+	}
 }
 
 // peek returns the turn that pop would; there must be one.

@@ -22,6 +22,7 @@ const (
 	retries        // comes back as the next turn, for the next attempt
 	snoozes        // comes back as the next turn, no attempt used
 	postpones      // comes back as it is: it was not due
+	defers         // comes back as it is: its type may not start now
 	cancels        // an operator canceled it
 	abandoned      // this node gave it up: neither success nor failure, delivered again
 )
@@ -30,7 +31,7 @@ type outcome struct {
 	kind   kind
 	reason task.Reason   // of a death
 	err    error         // of a failure
-	delay  time.Duration // of a retry or a snooze
+	delay  time.Duration // of a retry, a snooze or a deferral
 	note   string        // what the successor carries as its error, if it was no failure
 }
 
@@ -103,6 +104,9 @@ func (t *turn) successor(o outcome) retry.Wait {
 	switch o.kind {
 	case postpones:
 		w.Due = t.task.NotBefore
+		return w
+	case defers:
+		w.Due = time.Now().Add(o.delay)
 		return w
 	case retries:
 		w.Attempt++

@@ -32,6 +32,10 @@ type queue struct {
 	mu         sync.Mutex
 	partitions map[int32]*partition
 
+	// How many turns stand at gates, and their size: under the lock of gates.
+	standing      int
+	standingBytes int64
+
 	// commitMu makes commits one at a time, so that an older watermark never overwrites a newer one and nothing is
 	// committed for a partition after its revocation was handled.
 	commitMu sync.Mutex
@@ -65,6 +69,7 @@ func (c *Consumer) newQueue(cfg Queue, share *share, win *window) (*queue, error
 	fetch := int32(min(max(c.cfg.MaxInflightBytes/16, 256<<10), 64<<20))
 	opts := append([]kgo.Opt{}, c.cfg.Kafka...)
 	opts = append(opts,
+		kgo.ClientID(c.cfg.Node), // so that whoever describes the group sees which node has what
 		kgo.ConsumerGroup(names.Group(c.cfg.Prefix, cfg.Name)),
 		kgo.ConsumeTopics(names.Pending(cfg.Name)),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -205,6 +210,7 @@ func (q *queue) restart(old *partition, offset int64) (p *partition, ok bool) {
 	old.mu.Unlock()
 	q.drop(old.close()...)
 	q.drop(q.consumer.slots.drop(q.share, old)...)
+	q.drop(q.consumer.gates.drop(q, old)...)
 	old.forget()
 	p = newPartition(q, old.id)
 	p.known = void
@@ -228,6 +234,7 @@ func (q *queue) drop(turns ...*turn) {
 	for _, t := range turns {
 		bytes += t.bytes
 		q.consumer.rejoin(t)
+		q.consumer.gates.leave(t)
 		if t.hold != nil && t.hold.Runs() { // won, and not started, or given up before its end
 			q.consumer.book.Release(t.hold, func(claim.Result) {})
 		}

@@ -85,6 +85,7 @@ func (q *queue) close(ids []int32) []*partition {
 	for _, p := range parts {
 		q.drop(p.close()...)
 		q.drop(q.consumer.slots.drop(q.share, p)...)
+		q.drop(q.consumer.gates.drop(q, p)...)
 	}
 	return parts
 }

@@ -75,6 +75,14 @@ func (t *turn) Fence() int64 {
 	return t.run.began.UnixMicro()
 }
 
+// Slot is that of the turn's type, if it is limited.
+func (t *turn) Slot() int64 {
+	if t.ticket != nil && t.ticket.slot != nil {
+		return t.ticket.slot.Token
+	}
+	return 0
+}
+
 // Progress is written with the next round of them.
 func (t *turn) Progress(fraction float64, note string) {
 	if t.hold != nil {

@@ -38,6 +38,7 @@ type share struct {
 	ready   fifo
 	won     fifo // with claims: what may start
 	running int
+	held    bool    // paused: nothing of it is begun or started
 	pass    float64 // virtual time used: grows by 1/weight with every turn handed out
 	pace    pace
 }
@@ -156,7 +157,7 @@ func (s *slots) choose() *share {
 	}
 	var best *share
 	for _, q := range s.queues {
-		if s.served(q).len() > 0 && q.running < q.limit && (best == nil || q.pass < best.pass) {
+		if !q.held && s.served(q).len() > 0 && q.running < q.limit && (best == nil || q.pass < best.pass) {
 			best = q
 		}
 	}
@@ -236,7 +237,7 @@ func (s *slots) stop() (won []*turn) {
 func (s *slots) spare(q *share) (free, ready int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.stopped && !s.lone {
+	if !s.stopped && !s.lone && !q.held {
 		free = min(q.limit-q.running, s.size-s.running)
 	}
 	return free, q.ready.len() + q.won.len() + q.pace.asking
@@ -267,7 +268,7 @@ func (s *slots) take(q *share, n int, before time.Duration) (turns []*turn) {
 func (s *slots) stranded(q *share, before time.Duration) (turns []*turn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped || s.choose() != nil {
+	if s.stopped || !q.held && s.choose() != nil {
 		return nil
 	}
 	for q.won.len() > 0 && q.won.peek().wonAt < before {
@@ -276,12 +277,50 @@ func (s *slots) stranded(q *share, before time.Duration) (turns []*turn) {
 	return turns
 }
 
-// back makes turns ready again that were given back, in front of all others. It refuses them when the slots are stopped.
+// hold lets nothing of a queue start, or lets it go on. It says whether that is a change.
+func (s *slots) hold(q *share, held bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.held == held {
+		return false
+	}
+	q.held = held
+	if !held {
+		q.pass = max(q.pass, s.now)
+		s.wish()
+		s.wake.Broadcast()
+	}
+	return true
+}
+
+// isHeld says whether a queue is paused.
+func (s *slots) isHeld(q *share) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return q.held
+}
+
+// recall takes turns back from those that are ready which were let through their gates before a time.
+func (s *slots) recall(q *share, before time.Duration) []*turn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return q.ready.remove(func(t *turn) bool { return t.ticket != nil && t.ticket.since < before })
+}
+
+// back makes turns ready again that were given back, or have waited elsewhere, in front of all others. It refuses them when the slots are stopped.
 func (s *slots) back(q *share, turns ...*turn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
 		return false
+	}
+	if s.beg == nil {
+		if q.ready.len() == 0 {
+			q.pass = max(q.pass, s.now)
+		}
+		q.ready.unshift(turns)
+		s.rouse()
+		return true
 	}
 	q.ready.unshift(turns)
 	s.wish()

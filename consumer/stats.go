@@ -35,6 +35,7 @@ type Stats struct {
 	InflightRecords int   // held in memory now
 	InflightBytes   int64 // their size
 	Ready           int   // waiting for a slot now
+	Standing        int   // waiting now because their types are paused or at their limits
 	Running         int   // in a slot now
 
 	// Counts since the start of the process. Dropped are deliveries that this node ended without an outcome, because
@@ -43,7 +44,8 @@ type Stats struct {
 	// Repeated are deliveries of tasks that were done already, or had come further. Lost are outcomes that were discarded
 	// because another node had the task by then.
 	Repeated, Lost uint64
-	// Moved are tasks that were handed on by a copy, because they held up others or another node had nothing to do.
+	// Moved are tasks that were handed on by a copy, because they held up others, another node had nothing to do, or
+	// their types were paused or at their limits.
 	Moved uint64
 }
 
@@ -68,6 +70,7 @@ func (c *Consumer) Stats() []Stats {
 		}
 		s.InflightRecords, s.InflightBytes = q.window.load()
 		s.Ready, s.Running = c.slots.load(q.share)
+		s.Standing = c.gates.load(q)
 		stats = append(stats, s)
 	}
 	return stats

@@ -34,6 +34,9 @@ type turn struct {
 	solo   bool        // it must run alone on this node
 	lone   bool        // it does
 	run    run         // of the attempt at work
+
+	ticket *ticket // while its type is paused or limited; see gates.go
+	rooted bool    // there can be no copy of it
 }
 
 // ahead is how long until the task may start; 0 if it names no time. It looks at the clock only if there is one.

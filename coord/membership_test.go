@@ -11,6 +11,7 @@ import (
 
 	"github.com/tasktier/tasktier/coord"
 	"github.com/tasktier/tasktier/internal/testenv"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 func etcd(t *testing.T) []string { return testenv.Etcd(t) }
@@ -156,5 +157,34 @@ func TestAlive(t *testing.T) {
 	})
 	if took := time.Since(begun); took < ttl {
 		t.Errorf("a session that may be yet to come is called gone after %s", took)
+	}
+}
+
+// What is kept under its grant goes with the session.
+func TestRegisteredSession(t *testing.T) {
+	t.Parallel()
+	n := join(t, unique(t), etcd(t), nil)
+	r, err := n.Registered(limit(t))
+	must(t, err)
+	other := connect(t, etcd(t)...)
+	if got := leaseOf(n, r.Lease.ID()); r.Lease != n.registered() || got != r.Grant || !r.Lease.Trusted() {
+		t.Errorf("it is %s under %x, in etcd it has %x", r.Lease.ID(), r.Grant, got)
+	}
+	mine := n.prefix + "/mine"
+	_, err = n.etcd.Put(limit(t), mine, "", clientv3.WithLease(r.Grant))
+	must(t, err)
+	n.stop()
+	if reply, err := other.Get(limit(t), mine); err != nil || reply.Count != 0 {
+		t.Errorf("after its end there are %d keys of it (%v)", reply.Count, err)
+	}
+	if _, err = n.Registered(limit(t)); !errors.Is(err, coord.ErrOver) {
+		t.Errorf("after its end it says %v", err)
+	}
+
+	away := join(t, unique(t), []string{"127.0.0.1:1"}, nil) // nobody is there
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err = away.Registered(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("without etcd it says %v", err)
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -45,12 +47,32 @@ func ReadLeader(ctx context.Context, client *clientv3.Client, prefix, duty strin
 	if len(reply.Kvs) == 0 {
 		return Leader{}, false, nil
 	}
+	return newLeader(reply.Kvs[0]), true, nil
+}
+
+// Leaders reads who leads now, by duty. prefix "" is the default. The caller bounds ctx: while etcd is away the answer does
+// not come.
+func Leaders(ctx context.Context, client *clientv3.Client, prefix string) (map[string]Leader, error) {
+	keys := leaderKey(cleanPrefix(prefix), "")
+	reply, err := client.Get(ctx, keys, clientv3.WithPrefix())
+	if err != nil {
+		return nil, fmt.Errorf("read leaders %s of etcd at %s: %w", keys, endpoints(client), err)
+	}
+	leaders := make(map[string]Leader, len(reply.Kvs))
+	for _, kv := range reply.Kvs {
+		leaders[strings.TrimPrefix(string(kv.Key), keys)] = newLeader(kv)
+	}
+	return leaders, nil
+}
+
+// newLeader is what a leader's key says.
+func newLeader(kv *mvccpb.KeyValue) Leader {
 	var l Leader
-	if json.Unmarshal(reply.Kvs[0].Value, &l) != nil {
+	if json.Unmarshal(kv.Value, &l) != nil {
 		l = Leader{} // somebody's who writes it in another form; that there is one is what counts
 	}
-	l.Term = reply.Kvs[0].CreateRevision
-	return l, true, nil
+	l.Term = kv.CreateRevision
+	return l
 }
 
 func leaderKey(prefix, duty string) string { return prefix + "/leaders/" + duty }

@@ -6,7 +6,8 @@
 // most 64 KiB ([task.MaxResult]); of a failure, the start of the body or the end of standard error becomes the text of the
 // error.
 //
-// Both are told the run's fencing token ([task.Fence]), to hand to the systems that they write to.
+// Both are told the run's fencing tokens ([task.Fence], and [task.Slot] for a type with a limit), to hand to the systems
+// that they write to.
 //
 // Everything in a task is untrusted: attributes are encoded before they enter a header, and bounded before they enter an
 // environment. No part of a task chooses what is called or run.

@@ -40,7 +40,7 @@ func environment(node, configured []string) ([]string, error) {
 
 // taskEnvironment is what a run adds: t's attributes and headers, and the run's fencing token, or nothing for 0. It fails if
 // an attribute does not fit: a command that saw a shortened one would take the task for another.
-func taskEnvironment(t *task.Task, fence int64) ([]string, error) {
+func taskEnvironment(t *task.Task, by tokens) ([]string, error) {
 	attributes := []struct{ name, value string }{
 		{"ID", t.ID},
 		{"SOURCE", t.Source},
@@ -54,7 +54,8 @@ func taskEnvironment(t *task.Task, fence int64) ([]string, error) {
 		{"GENERATION", strconv.Itoa(t.Generation)},
 		{"TURN", strconv.Itoa(t.Turn)},
 		{"ATTEMPT", strconv.Itoa(t.Attempt)},
-		{"FENCE", positive(fence)},
+		{"FENCE", positive(by.fence)},
+		{"SLOT", positive(by.slot)},
 	}
 	env := make([]string, 0, len(attributes)+len(t.Headers))
 	for _, a := range attributes {

@@ -30,11 +30,11 @@ func TestTaskEnvironmentRefusesAttributesThatDoNotFit(t *testing.T) {
 		"long content type": {ContentType: strings.Repeat("x", maxValue+1)},
 		"NUL in tracestate": {TraceState: "a=\x00"},
 	} {
-		if env, err := taskEnvironment(tt, 0); err == nil {
+		if env, err := taskEnvironment(tt, tokens{}); err == nil {
 			t.Errorf("%s: got %.80q", name, env)
 		}
 	}
-	if _, err := taskEnvironment(&task.Task{Key: strings.Repeat("x", maxValue)}, 0); err != nil {
+	if _, err := taskEnvironment(&task.Task{Key: strings.Repeat("x", maxValue)}, tokens{}); err != nil {
 		t.Errorf("the longest value that fits: %v", err)
 	}
 }
@@ -57,7 +57,7 @@ func TestTaskEnvironmentHeaders(t *testing.T) {
 		{"ce-ttfence", "99", ""},
 		{"CE_TTFENCE", "99", ""},
 	} {
-		env, err := taskEnvironment(&task.Task{Headers: []task.Header{{Key: c.key, Value: c.value}}}, 0)
+		env, err := taskEnvironment(&task.Task{Headers: []task.Header{{Key: c.key, Value: c.value}}}, tokens{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestPitfall12HeadersAddABoundedAmount(t *testing.T) {
 	for range 100 {
 		tt.Headers = append(tt.Headers, task.Header{Key: "big", Value: strings.Repeat("x", maxValue)})
 	}
-	env, err := taskEnvironment(tt, 0)
+	env, err := taskEnvironment(tt, tokens{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 // eventHeader is t's part of a binary CloudEvents HTTP message that is not the body (HTTP protocol binding 1.0.2,
 // section 3.1), with the run's fencing token if it has one. An error means that no such message says what t says.
-func eventHeader(t *task.Task, fence int64) (http.Header, error) {
+func eventHeader(t *task.Task, by tokens) (http.Header, error) {
 	h := make(http.Header, 16)
 	set := func(name, value string) { h.Set("ce-"+name, encodeValue(value)) }
 	for _, e := range t.Headers {
@@ -38,8 +38,13 @@ func eventHeader(t *task.Task, fence int64) (http.Header, error) {
 	set("ttgeneration", strconv.Itoa(t.Generation))
 	set("ttturn", strconv.Itoa(t.Turn))
 	set("ttattempt", strconv.Itoa(t.Attempt))
-	if fence > 0 {
-		set("ttfence", strconv.FormatInt(fence, 10))
+	for _, o := range []struct {
+		name  string
+		token int64
+	}{{"ttfence", by.fence}, {"ttslot", by.slot}} {
+		if o.token > 0 {
+			set(o.name, strconv.FormatInt(o.token, 10))
+		}
 	}
 
 	// The extension above keeps the trace that the event began in. These belong to the hop (W3C Trace Context): a

@@ -33,12 +33,12 @@ func TestHTTPSendsABinaryCloudEvent(t *testing.T) {
 		Headers: []task.Header{
 			{Key: "ce_tenant", Value: "first"}, {Key: "ce_tenant", Value: "Euro € 😀"}, {Key: "ce_empty"},
 			// None of the following may arrive.
-			{Key: "authorization", Value: "stray"}, {Key: "Host", Value: "stray"}, {Key: "ce_ttfence", Value: "stray"},
+			{Key: "authorization", Value: "stray"}, {Key: "Host", Value: "stray"}, {Key: "ce_ttfence", Value: "stray"}, {Key: "ce_ttslot", Value: "stray"},
 			{Key: "ce_datacontenttype", Value: "stray"}, {Key: "ce_id", Value: "stray"}, {Key: "ce_", Value: "stray"},
 			{Key: "ce_Upper", Value: "stray"}, {Key: "ce_a-b", Value: "stray"}, {Key: "ce_x\r\nfoo", Value: "stray"},
 		},
 	}
-	run := &lent{fence: 1<<53 - 1}
+	run := &lent{fence: 1<<53 - 1, slot: 77}
 	if err := h(run.under(t.Context(), tt), tt); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestHTTPSendsABinaryCloudEvent(t *testing.T) {
 		"Ce-Expirytime": "2026-03-01T14:00:00.12+01:00", "Ce-Maxattempts": "9", "Ce-Timeoutms": "1500",
 		"Ce-Partitionkey": "%22k%22", "Ce-Tenant": "Euro%20%E2%82%AC%20%F0%9F%98%80", "Ce-Empty": "",
 		"Ce-Traceparent": traceParent, "Ce-Tracestate": "a=b,%20c=d", "Traceparent": traceParent, "Tracestate": "a=b, c=d",
-		"Ce-Ttqueue": "mail", "Ce-Ttgeneration": "2", "Ce-Ttturn": "3", "Ce-Ttattempt": "4", "Ce-Ttfence": "9007199254740991",
+		"Ce-Ttqueue": "mail", "Ce-Ttgeneration": "2", "Ce-Ttturn": "3", "Ce-Ttattempt": "4", "Ce-Ttfence": "9007199254740991", "Ce-Ttslot": "77",
 		"Content-Type": "text/plain; charset=utf-8", "User-Agent": "tasktier",
 	}
 	got := map[string]string{}
@@ -72,7 +72,7 @@ func TestHTTPSendsABinaryCloudEvent(t *testing.T) {
 }
 
 func TestEventHeaderOfABareTask(t *testing.T) {
-	h, err := eventHeader(&task.Task{ID: "1", Source: "/s", Type: "t", Headers: []task.Header{{Key: "ce_ttfence", Value: "stray"}}}, 0)
+	h, err := eventHeader(&task.Task{ID: "1", Source: "/s", Type: "t", Headers: []task.Header{{Key: "ce_ttfence", Value: "stray"}}}, tokens{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestEventHeaderDistrustsTraceContext(t *testing.T) {
 	for _, c := range []struct{ parent, state string }{
 		{"garbage", "a=b"}, {traceParent + "\r\nX: y", "a=b"}, {"", "a=b"}, {traceParent, "a=b\x00"},
 	} {
-		h, err := eventHeader(&task.Task{TraceParent: c.parent, TraceState: c.state}, 0)
+		h, err := eventHeader(&task.Task{TraceParent: c.parent, TraceState: c.state}, tokens{})
 		if err != nil {
 			t.Fatal(err)
 		}

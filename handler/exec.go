@@ -46,9 +46,10 @@ type ExecConfig struct {
 //	TASKTIER_TASK_SOURCE        TASKTIER_TASK_GENERATION   TASKTIER_TASK_TIME
 //	TASKTIER_TASK_TYPE          TASKTIER_TASK_TURN         TASKTIER_TASK_TRACEPARENT
 //	TASKTIER_TASK_KEY           TASKTIER_TASK_ATTEMPT      TASKTIER_TASK_TRACESTATE
-//	                            TASKTIER_TASK_FENCE
+//	                            TASKTIER_TASK_FENCE        TASKTIER_TASK_SLOT
 //
-// The last is the run's fencing token, a decimal integer, which [task.Fence] describes.
+// The last two are the run's fencing token and that of its slot, decimal integers, which [task.Fence] and [task.Slot]
+// describe.
 // All are always set, those the task does not have to nothing. Kafka headers are in TASKTIER_HEADER_ and their name,
 // in upper case, with _ for all but letters and digits; those that an environment can't hold are left out. A task with
 // such an attribute is a permanent failure.
@@ -135,7 +136,7 @@ type runner struct {
 }
 
 func (r *runner) handle(ctx context.Context, t *task.Task) error {
-	env, err := taskEnvironment(t, task.Fence(ctx))
+	env, err := taskEnvironment(t, tokensOf(ctx))
 	if err != nil {
 		return task.Permanent(fmt.Errorf("run %s: %w", r.name, err))
 	}

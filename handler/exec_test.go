@@ -132,23 +132,23 @@ func TestExecAttributesAreInTheEnvironment(t *testing.T) {
 		task.Queue("mail"), task.Trace(traceParent, "a=b"), task.WithHeader("ce_tenant", "`blue`"))
 	tt.Time = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	tt.Generation, tt.Turn, tt.Attempt = 2, 3, 4
-	names := []string{"ID", "SOURCE", "TYPE", "QUEUE", "KEY", "CONTENT_TYPE", "TIME", "TRACEPARENT", "TRACESTATE", "GENERATION", "TURN", "ATTEMPT", "FENCE"}
+	names := []string{"ID", "SOURCE", "TYPE", "QUEUE", "KEY", "CONTENT_TYPE", "TIME", "TRACEPARENT", "TRACESTATE", "GENERATION", "TURN", "ATTEMPT", "FENCE", "SLOT"}
 	for i := range names {
 		names[i] = "TASKTIER_TASK_" + names[i]
 	}
 	names = append(names, "TASKTIER_HEADER_CE_TENANT", "TASKTIER_KAFKA_BROKERS", "CONFIGURED", "TASKTIER_TASK_UNKNOWN")
 	h := newExec(t, 0, append([]string{"env"}, names...)...)
 	for _, c := range []struct {
-		ctx   context.Context
-		fence string
+		ctx         context.Context
+		fence, slot string
 	}{
-		{(&lent{fence: 1<<53 - 1}).under(t.Context(), tt), "9007199254740991"},
-		{(&lent{}).under(t.Context(), tt), ""},
-		{t.Context(), ""}, // outside a node
+		{(&lent{fence: 1<<53 - 1, slot: 77}).under(t.Context(), tt), "9007199254740991", "77"},
+		{(&lent{}).under(t.Context(), tt), "", ""},
+		{t.Context(), "", ""}, // outside a node
 	} {
 		err := h(c.ctx, tt)
 		want := strings.Join([]string{
-			"7; rm -rf /", "/$(shop)", "email.send", "mail", "", "text/plain", "2026-03-01T12:00:00Z", traceParent, "a=b", "2", "3", "4", c.fence,
+			"7; rm -rf /", "/$(shop)", "email.send", "mail", "", "text/plain", "2026-03-01T12:00:00Z", traceParent, "a=b", "2", "3", "4", c.fence, c.slot,
 			"`blue`", "kept", "yes", "unset",
 		}, "\n")
 		if err == nil || !strings.HasSuffix(err.Error(), "exit status 1: "+want) {

@@ -46,8 +46,8 @@ type HTTPConfig struct {
 
 // HTTP returns a handler that posts each task to a service in the CloudEvents HTTP binding, binary mode: the payload is
 // the body, each attribute a header (ce-id, ce-type, …), with ce-ttqueue, ce-ttgeneration, ce-ttturn and ce-ttattempt to
-// say which run this is, and its fencing token in ce-ttfence: a decimal integer, which [task.Fence] describes. Without a
-// token that header is left out. Kafka headers other than CloudEvents attributes are not passed on.
+// say which run this is, its fencing token in ce-ttfence, and in ce-ttslot that of its slot if its type has a limit: decimal
+// integers, which [task.Fence] and [task.Slot] describe. Without a token its header is left out. Kafka headers other than CloudEvents attributes are not passed on.
 //
 // The answer decides:
 //
@@ -125,7 +125,7 @@ func (p *poster) handle(ctx context.Context, t *task.Task) error {
 			fmt.Errorf("no complete answer within %v: %w", p.timeout, context.DeadlineExceeded))
 		defer cancel()
 	}
-	header, err := eventHeader(t, task.Fence(ctx))
+	header, err := eventHeader(t, tokensOf(ctx))
 	if err != nil {
 		return task.Permanent(fmt.Errorf("post to %s: %w", p.shown, err))
 	}

@@ -13,8 +13,11 @@ import (
 // A lent is the node's side of a run: it has a fencing token and takes the result.
 type lent struct {
 	fence   int64
+	slot    int64
 	results [][]byte // every call's
 }
+
+func (l *lent) Slot() int64 { return l.slot }
 
 func (l *lent) Fence() int64             { return l.fence }
 func (l *lent) Progress(float64, string) {}

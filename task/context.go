@@ -32,7 +32,7 @@ func NewContext(ctx context.Context, t *Task) context.Context {
 	return NewRunContext(ctx, t, nil)
 }
 
-// NewRunContext is [NewContext] with what [Fence], [Progress] and [Result] need; run may be nil.
+// NewRunContext is [NewContext] with what [Fence], [Slot], [Progress] and [Result] need; run may be nil.
 func NewRunContext(ctx context.Context, t *Task, run Run) context.Context {
 	return &handlerContext{ctx, t, run}
 }

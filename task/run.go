@@ -8,10 +8,13 @@ import (
 	"strings"
 )
 
-// A Run is what a node lends to the handler of an attempt. Handlers use it through [Fence], [Progress] and [Result].
+// A Run is what a node lends to the handler of an attempt. Handlers use it through [Fence], [Slot], [Progress]
+// and [Result].
 type Run interface {
 	// Fence is the run's fencing token, or 0 if there is none.
 	Fence() int64
+	// Slot is the fencing token of the slot in which a task of a limited type runs, or 0 if it has none.
+	Slot() int64
 	// Progress tells how far the run is.
 	Progress(fraction float64, note string)
 	// Result keeps what the run has to say when it succeeds.
@@ -43,6 +46,18 @@ func Fence(ctx context.Context) int64 {
 		return r.Fence()
 	}
 	return 0
+}
+
+// Slot returns the fencing token of the slot in which the run is whose handler runs under ctx, and false if its type has no
+// limit. It is for systems that only so many tasks of a type may write to at once: with a limit of one, whoever has the lock
+// later has a higher one, so that a system that refuses smaller ones than it has seen is never written to by a node that
+// was paused past its lease. With a limit of more than one that holds for each slot, not for the type. It grows for as long
+// as etcd keeps its data.
+func Slot(ctx context.Context) (token int64, limited bool) {
+	if r := runOf(ctx); r != nil {
+		token = r.Slot()
+	}
+	return token, token > 0
 }
 
 // Progress tells those who look how far the run is: fraction is from 0 to 1, note a short text for people, of which the

@@ -78,7 +78,7 @@ if it is there, else local addresses. TASKTIER_… variables go over it: see 'ta
 	flags.Var(&c.logLevel, "log-level", "least `LEVEL` that is logged: debug, info, warn or error")
 	flags.Var(&c.logFormat, "log-format", "`FORMAT` of logs: console or json")
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { c.queueGiven = cmd.Flags().Changed("queue") }
-	root.AddCommand(c.devCommand(), c.runCommand(), c.taskCommand(), c.deadCommand(), c.scheduleCommand(), c.topicCommand(), c.doctorCommand(), c.configCommand(), c.versionCommand())
+	root.AddCommand(c.devCommand(), c.runCommand(), c.taskCommand(), c.deadCommand(), c.queueCommand(), c.typeCommand(), c.nodeCommand(), c.scheduleCommand(), c.topicCommand(), c.doctorCommand(), c.configCommand(), c.versionCommand())
 	return root
 }
 

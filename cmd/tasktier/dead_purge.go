@@ -63,7 +63,7 @@ func (c *cli) deadPurge(ctx context.Context, f deadletter.Filter, yes, dryRun bo
 		case n == 0:
 			return c.purged(purgeRow{})
 		}
-		if err := c.confirm(fmt.Sprintf("Purge %d dead letters of queue %s for good?", n, c.queue), "--yes"); err != nil {
+		if err := c.confirm(fmt.Sprintf("Purge %d dead letters of queue %s for good?", n, c.queue)); err != nil {
 			return err
 		}
 	}

@@ -85,9 +85,11 @@ var needed = []kmsg.ACLOperation{kmsg.ACLOperationRead, kmsg.ACLOperationWrite, 
 // examinePermissions compares what brokers say this user may do with what a node does. Brokers that don't say are left
 // alone.
 func examinePermissions(ctx context.Context, adm *kadm.Client, cfg config.Config) []diagnosis {
-	var wanted, lacking []string
+	var wanted, lacking, untrimmed []string
+	trimmed := make(map[string]bool)
 	for _, s := range tasktier.Topics(cfg) {
 		wanted = append(wanted, s.Name)
+		trimmed[s.Name] = s.Group != ""
 	}
 	meta, err := adm.Metadata(kadm.WithAuthorizedOps(ctx), wanted...)
 	if err != nil {
@@ -100,15 +102,23 @@ func examinePermissions(ctx context.Context, adm *kadm.Client, cfg config.Config
 			continue
 		}
 		told = true
+		may := func(op kmsg.ACLOperation) bool {
+			return slices.Contains(t.AuthorizedOperations, op) || slices.Contains(t.AuthorizedOperations, kmsg.ACLOperationAll)
+		}
 		for _, op := range needed {
-			if !slices.Contains(t.AuthorizedOperations, op) && !slices.Contains(t.AuthorizedOperations, kmsg.ACLOperationAll) {
+			if !may(op) {
 				lacking = append(lacking, fmt.Sprintf("%v on %s", op, name))
 			}
+		}
+		if trimmed[name] && !may(kmsg.ACLOperationDelete) {
+			untrimmed = append(untrimmed, name)
 		}
 	}
 	switch {
 	case len(lacking) > 0:
 		return []diagnosis{bad("kafka permissions", "grant them to this user", "a node needs %s", strings.Join(lacking, ", "))}
+	case len(untrimmed) > 0:
+		return []diagnosis{doubtful("kafka permissions", "grant this user DELETE on them", "nothing is trimmed, and finished tasks stay for ever in %s", strings.Join(untrimmed, ", "))}
 	case told:
 		return []diagnosis{ok("kafka permissions", "enough on the queues' topics")}
 	}

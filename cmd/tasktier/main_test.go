@@ -39,10 +39,12 @@ func TestScripts(t *testing.T) {
 			"adds-up":  addsUp,
 			"alter":    alter,
 			"commit":   commit,
+			"forget":   forget,
 			"publish":  publish,
 			"wait-for": waitFor,
 			"port":     port,
 			"without":  without,
+			"etcd-put": etcdPut,
 		},
 	})
 }

@@ -172,13 +172,27 @@ func alter(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// commit CONFIG GROUP TOPIC commits offsets as a consumer group of others would.
+// commit CONFIG GROUP TOPIC [OFFSET] commits an offset, 0 by default, of partition 0 for a consumer group that nobody is in.
 func commit(ts *testscript.TestScript, _ bool, args []string) {
 	adm, closeClient := admin(ts, args[0])
 	defer closeClient()
+	at := 0
+	if len(args) > 3 {
+		var err error
+		at, err = strconv.Atoi(args[3])
+		ts.Check(err)
+	}
 	offsets := kadm.Offsets{}
-	offsets.AddOffset(args[2], 0, 0, -1)
+	offsets.AddOffset(args[2], 0, int64(at), -1)
 	ts.Check(adm.CommitAllOffsets(context.Background(), args[1], offsets))
+}
+
+// forget CONFIG GROUP has Kafka forget a consumer group that nobody is in, as it does after a week.
+func forget(ts *testscript.TestScript, _ bool, args []string) {
+	adm, closeClient := admin(ts, args[0])
+	defer closeClient()
+	_, err := adm.DeleteGroup(context.Background(), args[1])
+	ts.Check(err)
 }
 
 // publish CONFIG TOPIC VALUE writes a record as others would.

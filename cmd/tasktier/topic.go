@@ -16,8 +16,8 @@ import (
 func (c *cli) topicCommand() *cobra.Command {
 	cmd := noun(&cobra.Command{
 		Use:   "topic",
-		Short: "Compare, create and mend the topics of the queues",
-		Long: `Compare, create and mend the topics of the queues: QUEUE.pending and QUEUE.dead.
+		Short: "Compare, create, mend and trim the topics of the queues",
+		Long: `Compare, create, mend and trim the topics of the queues: QUEUE.pending and QUEUE.dead, and the retry tiers.
 
 With --queue only that queue's topics, else those of all configured queues.`,
 	})
@@ -48,11 +48,13 @@ Altering a topic that exists asks first, and needs --yes where nobody can be ask
 			Use:   "check",
 			Short: "Exit 1 where a topic could lose unfinished work",
 			Long: `Exit 1 where a topic could lose unfinished work, or is missing while kafka.create_topics is false.
-Names consumer groups of others that read a queue's tasks: once finished tasks are trimmed, they would miss them.`,
+Names consumer groups of others that read a queue's tasks: name them in queues.NAME.keep_for, or they miss what is trimmed
+once it is finished.`,
 			Example: `  tasktier topic check && tasktier run`,
 			Args:    takes(),
 			RunE:    c.does(c.topicCheck),
 		},
+		c.topicTrimCommand(),
 	)
 	return cmd
 }
@@ -101,7 +103,7 @@ func (c *cli) topicApply(ctx context.Context, yes, grow bool) error {
 		return nil
 	}
 	if alter > 0 && !yes {
-		if err := c.confirm(fmt.Sprintf("Alter %d existing topics?", alter), "--yes"); err != nil {
+		if err := c.confirm(fmt.Sprintf("Alter %d existing topics?", alter)); err != nil {
 			return err
 		}
 	}
@@ -173,10 +175,10 @@ func (c *cli) topicCheck(ctx context.Context, _ []string) error {
 	return nil
 }
 
-// confirm asks a question on a terminal. Where nobody can be asked, it is wrong usage not to have given flag.
-func (c *cli) confirm(question, flag string) error {
+// confirm asks a question on a terminal. Where nobody can be asked, it is wrong usage not to have given --yes.
+func (c *cli) confirm(question string) error {
 	if !terminal(c.stdin) || !terminal(c.stderr) {
-		return wrong("%s Nobody can be asked here: give %s", question, flag)
+		return wrong("%s Nobody can be asked here: give --yes", question)
 	}
 	fmt.Fprintf(c.stderr, "%s [y/N] ", question)
 	answer, err := bufio.NewReader(c.stdin).ReadString('\n')

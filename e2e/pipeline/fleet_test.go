@@ -39,6 +39,7 @@ type fleet struct {
 	concurrency int
 	ttl         time.Duration
 	schedules   string // YAML; "" for none
+	types       string // likewise
 
 	started  int
 	producer *producer.Producer
@@ -88,11 +89,16 @@ func (f *fleet) config() string {
 		if f.proceed {
 			away = "proceed"
 		}
-		text += fmt.Sprintf("redis: {addresses: [%s], cluster: %t, when_away: %s}\netcd: {endpoints: [%s]}\n",
-			strings.Join(f.redis, ", "), f.cluster, away, strings.Join(f.etcd, ", "))
+		text += fmt.Sprintf("redis: {addresses: [%s], cluster: %t, when_away: %s}\n", strings.Join(f.redis, ", "), f.cluster, away)
+	}
+	if f.etcd != nil {
+		text += fmt.Sprintf("etcd: {endpoints: [%s]}\n", strings.Join(f.etcd, ", "))
 	}
 	if f.schedules != "" {
 		text += "schedules:\n" + f.schedules
+	}
+	if f.types != "" {
+		text += "types:\n" + f.types
 	}
 	must(f.t, os.WriteFile(path, []byte(text), 0o600))
 	return path

@@ -51,6 +51,8 @@ var (
 	fatal = task.Define[workload]("fatal", task.Source(source))
 	// mended dies at once in its first generation, and is work after that.
 	mended = task.Define[workload]("mended", task.Source(source))
+	// locked is work whose journal has the token of its slot in place of its fence.
+	locked = task.Define[workload]("locked", task.Source(source))
 	// doomed dies at once, always.
 	doomed = task.Define[workload]("doomed", task.Source(source))
 )
@@ -107,6 +109,15 @@ func beNode(journal string) error {
 			w.do(func() bool { return ctx.Err() == nil })
 			return ctx.Err()
 		})),
+		consumer.Handle(mux, locked, func(ctx context.Context, w workload) error {
+			id := task.From(ctx).ID
+			token, _ := task.Slot(ctx)
+			if err := note(f, started, id, token, nil); err != nil {
+				return err
+			}
+			w.do(func() bool { return ctx.Err() == nil })
+			return errors.Join(note(f, ended, id, token, context.Cause(ctx)), ctx.Err())
+		}),
 		consumer.Handle(mux, doomed, journaled(f, func(context.Context, workload) error { return errBroken })),
 	} {
 		if err != nil {

@@ -8,9 +8,9 @@
 //     that all tests of a package share. They start at first use and stop in
 //     [Main], which such a package calls from its TestMain. Nobody may stop or
 //     flush them; [Unique] makes names for topics, groups and key prefixes.
-//   - [StartKafka], [StartKafkaCluster], [StartRedis], [StartRedisCluster] and
-//     [StartEtcd] start servers that belong to one test, which may kill, pause
-//     and restart them. Their data survives that: what a server has acknowledged
+//   - [StartKafka], [StartKafkaCluster], [StartRedis], [StartRedisCluster],
+//     [StartEtcd] and [StartEtcdCluster] start servers that belong to one test,
+//     which may kill, pause and restart them. Their data survives that: what a server has acknowledged
 //     is with the operating system, which outlives the process. (A replica that
 //     takes over from a killed Redis master may miss the last writes: Redis
 //     replicates behind its answers.)

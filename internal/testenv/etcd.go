@@ -13,8 +13,8 @@ import (
 	"go.etcd.io/etcd/api/v3/version"
 )
 
-// EtcdServer is one etcd process, a cluster of one. What it acknowledged
-// survives a Kill.
+// EtcdServer is one etcd process, a cluster of one or a member of an
+// [EtcdCluster]. What it acknowledged survives a Kill.
 type EtcdServer struct {
 	Server
 	endpoint string
@@ -30,29 +30,37 @@ func (e *EtcdServer) Endpoints() []string { return []string{e.endpoint} }
 // newEtcd prepares a server in dir; Start starts it. settings are command line
 // arguments of etcd, over the defaults.
 func newEtcd(dir string, settings []string) (*EtcdServer, error) {
-	binary, err := installEtcd()
-	if err != nil {
-		return nil, err
-	}
 	ports, err := reservePorts(2)
 	if err != nil {
 		return nil, err
 	}
-	e := &EtcdServer{endpoint: ports[0].addr(), ports: ports}
-	e.name, e.dir = "etcd", filepath.Join(dir, "etcd")
-	if err := os.MkdirAll(e.dir, 0o755); err != nil {
-		ports.release()
-		return nil, fmt.Errorf("prepare etcd: %w", err)
-	}
-	client, peer := "http://"+ports[0].addr(), "http://"+ports[1].addr()
-	args := append([]string{
-		"--name", "testenv", "--data-dir", e.DataDir(),
-		"--listen-client-urls", client, "--advertise-client-urls", client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-		"--initial-cluster", "testenv=" + peer,
+	return newEtcdMember(dir, "etcd", ports, append([]string{
+		"--initial-cluster", "etcd=" + peerURL(ports),
 		// A member that is alone is elected at the first tick that it counts;
 		// short ticks make that soon and allow leases of one second.
 		"--heartbeat-interval", "20", "--election-timeout", "200",
+	}, settings...))
+}
+
+// newEtcdMember prepares a server with a name that is its own in dir. The ports, of clients and
+// of peers, are its own from now on.
+func newEtcdMember(dir, name string, ports ports, settings []string) (*EtcdServer, error) {
+	binary, err := installEtcd()
+	if err != nil {
+		ports.release()
+		return nil, err
+	}
+	e := &EtcdServer{endpoint: ports[0].addr(), ports: ports}
+	e.name, e.dir = name, filepath.Join(dir, name)
+	if err := os.MkdirAll(e.dir, 0o755); err != nil {
+		ports.release()
+		return nil, fmt.Errorf("prepare %s: %w", name, err)
+	}
+	client, peer := "http://"+ports[0].addr(), peerURL(ports)
+	args := append([]string{
+		"--name", name, "--data-dir", e.DataDir(),
+		"--listen-client-urls", client, "--advertise-client-urls", client,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
 		// Left to the operating system, which survives the process.
 		"--unsafe-no-fsync",
 	}, settings...)
@@ -60,6 +68,8 @@ func newEtcd(dir string, settings []string) (*EtcdServer, error) {
 	e.ready = func(ctx context.Context, _ []byte) error { return etcdHealth(ctx, client) }
 	return e, nil
 }
+
+func peerURL(p ports) string { return "http://" + p[1].addr() }
 
 func (e *EtcdServer) close() error {
 	defer e.ports.release()

@@ -78,6 +78,19 @@ func StartEtcd(t testing.TB, settings ...string) *EtcdServer {
 	return etcd
 }
 
+// StartEtcdCluster starts n etcd members that belong to the test and know each
+// other. With three, one may be missing.
+func StartEtcdCluster(t testing.TB, n int) *EtcdCluster {
+	t.Helper()
+	needReal(t, "etcd")
+	cluster, err := newEtcdCluster(runDir(t, "etcd"), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own(t, cluster.start, cluster.close)
+	return cluster
+}
+
 func own(t testing.TB, start, stop func() error) {
 	t.Helper()
 	t.Cleanup(func() {

@@ -1,0 +1,19 @@
+package control
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestPitfall40PausesPastAQuarterOfAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pause := newPause()
+		time.Sleep(time.Hour)
+		for range 100 {
+			if d := pause.NextBackOff(); d <= 0 || d > 2*longestPause {
+				t.Fatalf("after an hour the pause is %s", d)
+			}
+		}
+	})
+}

@@ -1,0 +1,9 @@
+package upkeep
+
+import (
+	"testing"
+
+	"github.com/tasktier/tasktier/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
