@@ -53,7 +53,7 @@ var floors = [][]string{
 	{"claim", "coord", "coord/control", "deadletter/lock"},
 	{"internal/outbox"},
 	{"internal/topic", "internal/record", "config", "middleware/internal/outcome"},
-	{"internal/tier", "internal/watermark", "internal/throttle", "coord/lease", "schedule/cron"},
+	{"internal/tier", "internal/watermark", "internal/throttle", "internal/nap", "coord/lease", "schedule/cron"},
 	{"internal/names"},
 	{"task", "spec"},
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/tasktier/tasktier/task"
 )
 
@@ -68,7 +69,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 		}
 		if err := a.announce(calls, batch); err != nil {
 			a.failed.Add(uint64(len(batch)))
-			sleep(ctx, pause)
+			nap.For(ctx, pause)
 			pause = min(2*pause, maxPause)
 			continue
 		}

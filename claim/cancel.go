@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/tasktier/tasktier/task"
 )
 
@@ -70,22 +71,10 @@ func (s *Store) insist(ctx context.Context, o *op) error {
 		if err == nil || try == cancelTries || ctx.Err() != nil {
 			return err
 		}
-		if !sleep(ctx, pause) {
+		if !nap.For(ctx, pause) {
 			return err
 		}
 		pause *= 2
-	}
-}
-
-// sleep waits, and says whether ctx let it.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

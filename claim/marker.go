@@ -3,6 +3,7 @@ package claim
 import (
 	"context"
 
+	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/tasktier/tasktier/internal/throttle"
 	"github.com/tasktier/tasktier/task"
 	"go.uber.org/zap"
@@ -43,7 +44,7 @@ func (m *marker) run(ctx context.Context) {
 			if m.trouble.Allow() {
 				m.log.Warn("failed tasks can't be indexed; 'task list' misses them", zap.Error(err))
 			}
-			if !sleep(calls, pause) {
+			if !nap.For(calls, pause) {
 				m.box.refused.Add(uint64(len(batch)))
 				break
 			}

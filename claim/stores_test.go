@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/tasktier/tasktier/internal/nap"
 )
 
 func within(t testing.TB, d time.Duration) context.Context {
@@ -56,7 +57,7 @@ func eventually(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	ctx := within(t, patience)
 	for !happened() {
-		if !sleep(ctx, 2*time.Millisecond) {
+		if !nap.For(ctx, 2*time.Millisecond) {
 			t.Fatalf("%s: it did not happen", what)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/nap"
 )
 
 const (
@@ -40,7 +42,7 @@ func (s *Store) Wait(ctx context.Context, ids []Identity, ended func(Status)) er
 		case ctx.Err() == nil && time.Since(answered) > awayPatience:
 			return err
 		}
-		if len(left) > 0 && !sleep(ctx, pause) {
+		if len(left) > 0 && !nap.For(ctx, pause) {
 			return fmt.Errorf("wait for tasks: %d of %d have not ended: %w", len(left), all, context.Cause(ctx))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/tasktier/tasktier/internal/nap"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -35,7 +36,7 @@ func (c *candidate) campaign(ctx context.Context, s *session) (Term, bool) {
 				level = zap.WarnLevel
 			}
 			c.m.cfg.Log.Log(level, "can't compete for a duty; trying on", zap.String("duty", c.name), zap.Error(err))
-			sleep(ctx, pause.NextBackOff())
+			nap.For(ctx, pause.NextBackOff())
 		}
 	}
 	return Term{}, false
@@ -107,7 +108,7 @@ func (c *candidate) guard(ctx context.Context, t Term) error {
 		case err == nil:
 			return ErrTermOver
 		}
-		sleep(ctx, c.m.pace.again) // if etcd is away for long, the session ends
+		nap.For(ctx, c.m.pace.again) // if etcd is away for long, the session ends
 	}
 }
 

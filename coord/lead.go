@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/tasktier/tasktier/internal/nap"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 )
@@ -67,7 +68,7 @@ func (m *Membership) Lead(ctx context.Context, name string, duty Duty) error {
 		if time.Since(begun) >= steady {
 			pause.Reset()
 		}
-		sleep(ctx, pause.NextBackOff())
+		nap.For(ctx, pause.NextBackOff())
 	}
 }
 

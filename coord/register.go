@@ -8,6 +8,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/tasktier/tasktier/coord/lease"
+	"github.com/tasktier/tasktier/internal/nap"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -48,7 +49,7 @@ func (m *Membership) open(ctx context.Context, lost time.Time) *session {
 				continue
 			}
 		}
-		sleep(ctx, wait)
+		nap.For(ctx, wait)
 	}
 	return nil
 }
@@ -147,14 +148,4 @@ func (m *Membership) failed(ctx context.Context, err error) {
 		level = zap.WarnLevel
 	}
 	m.cfg.Log.Log(level, "session is not confirmed; trying on", zap.Error(err))
-}
-
-// sleep returns after d, or when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

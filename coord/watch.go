@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/tasktier/tasktier/internal/nap"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 )
@@ -22,7 +23,7 @@ func (m *Membership) watch(ctx context.Context) {
 			err = m.follow(ctx, known, revision)
 		}
 		m.cfg.Log.Debug("watch of the registry broke off; reading it anew", zap.Error(err))
-		sleep(ctx, pause.NextBackOff())
+		nap.For(ctx, pause.NextBackOff())
 	}
 }
 

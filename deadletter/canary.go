@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/claim"
+	"github.com/tasktier/tasktier/internal/nap"
 )
 
 // A Canary is a few letters that are replayed first, to see what becomes of them. The others follow only if few enough
@@ -157,8 +158,8 @@ func (r *replay) watch(ctx context.Context) error {
 		case on:
 			return nil
 		}
-		if err := sleep(ctx, min(pause, max(time.Until(deadline), time.Millisecond))); err != nil {
-			return err
+		if !nap.For(ctx, min(pause, max(time.Until(deadline), time.Millisecond))) {
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -88,21 +89,9 @@ func (r *replay) claims(ctx context.Context, ids []claim.Identity) ([]claim.Clai
 		case time.Since(began) > r.o.Patience:
 			return nil, &AwayError{"redis", r.o.Patience, err}
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return nil, err
+		if !nap.For(ctx, pause) {
+			return nil, context.Cause(ctx)
 		}
-	}
-}
-
-// sleep waits, unless ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

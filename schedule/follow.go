@@ -9,6 +9,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/tasktier/tasktier/coord"
+	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/tasktier/tasktier/internal/throttle"
 	"github.com/tasktier/tasktier/task"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -71,14 +72,14 @@ func (f *follower) run(ctx context.Context) {
 			if !next.IsZero() {
 				wait = min(wait, next.Sub(now))
 			}
-			sleep(ctx, wait)
+			nap.For(ctx, wait)
 			continue
 		}
 		if err := f.settle(ctx, ticksDue(f.when, f.Missed, f.progress.Settled, now)); err != nil {
 			if ctx.Err() == nil && f.warnings.Allow() {
 				f.log.Error("tasks of the schedule can't be sent; trying on", zap.Error(err))
 			}
-			sleep(ctx, pause.NextBackOff())
+			nap.For(ctx, pause.NextBackOff())
 			continue
 		}
 		pause.Reset()
@@ -157,14 +158,4 @@ func outliving(ctx context.Context, d time.Duration) (context.Context, context.C
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
 	return longer, func() { stop(); cancel() }
-}
-
-// sleep returns after d, or when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

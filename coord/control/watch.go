@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/tasktier/tasktier/internal/throttle"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -66,7 +67,7 @@ func (w *Watcher) Run(ctx context.Context, told func(State)) error {
 			if time.Since(begun) >= steady {
 				pause.Reset()
 			}
-			sleep(ctx, pause.NextBackOff())
+			nap.For(ctx, pause.NextBackOff())
 		}
 		w.reread(ctx, told, pause)
 	}
@@ -86,7 +87,7 @@ func (w *Watcher) reread(ctx context.Context, told func(State), pause backoff.Ba
 		case ctx.Err() == nil && w.warnings.Allow():
 			w.log.Warn("can't read what operators say; what they said before goes on holding", zap.Error(err))
 		}
-		sleep(ctx, pause.NextBackOff())
+		nap.For(ctx, pause.NextBackOff())
 	}
 }
 
@@ -156,13 +157,4 @@ func (w *Watcher) warn(k string, h heard) {
 func newPause() *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(shortestPause), backoff.WithMaxInterval(longestPause),
 		backoff.WithMaxElapsedTime(0)) // by default it would give up after a quarter of an hour
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

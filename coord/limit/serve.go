@@ -7,6 +7,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/tasktier/tasktier/coord"
+	"github.com/tasktier/tasktier/internal/nap"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 )
@@ -57,7 +58,7 @@ func (l *Limiter) serve(ctx context.Context, r coord.Registered) {
 				level = zap.WarnLevel
 			}
 			l.cfg.Log.Log(level, "can't keep up with the slots of limited types; what is held stays, trying on", zap.Error(err))
-			sleep(within, s.pause.NextBackOff())
+			nap.For(within, s.pause.NextBackOff())
 		}
 	}
 	if ctx.Err() == nil {
@@ -232,14 +233,4 @@ func (s *sitting) commit(ctx context.Context, steps []step) error {
 	s.mu.Unlock()
 	s.tell(news)
 	return nil
-}
-
-// sleep returns after d, or when ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/coord"
+	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/tasktier/tasktier/internal/throttle"
 	"github.com/tasktier/tasktier/internal/topic"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -126,7 +127,7 @@ func (d *Duty) Lead(ctx context.Context, t coord.Term) error {
 				return err
 			}
 		}
-		if sleep(ctx, jitter(d.cfg.Every, rand.Float64())) != nil {
+		if !nap.For(ctx, jitter(d.cfg.Every, rand.Float64())) {
 			return nil
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"go.uber.org/zap"
 )
@@ -65,8 +66,8 @@ func (in Installation) resume(ctx context.Context, r reader) error {
 				zap.String("group", r.group), zap.Int32s("partitions", open))
 			return nil
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return err
+		if !nap.For(ctx, pause) {
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -140,16 +141,4 @@ func (r reader) resumption(s survey, m mirror) (known []Moved, lost []int32) {
 		}
 	}
 	return known, lost
-}
-
-// sleep returns after d, or with an error when ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
