@@ -3,9 +3,12 @@ package tasktier
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tasktier/tasktier/config"
 	"github.com/tasktier/tasktier/consumer"
+	"github.com/tasktier/tasktier/internal/nap"
+	"github.com/tasktier/tasktier/internal/upkeep"
 	"github.com/tasktier/tasktier/retry"
 	"go.uber.org/zap"
 )
@@ -29,42 +32,62 @@ func (n *Node) Run(ctx context.Context) error {
 		return err
 	}
 	defer web.close()
+	for {
+		again, err := n.belong(ctx, web.addr())
+		if !again || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// belong joins the cluster and serves, with pauses in which the node is drained, until ctx ends. It says whether to join
+// again: a drain has left handlers behind, and their tasks are to be taken over, also by this process. To its next consumer
+// they would be its own if it went on in the same session.
+func (n *Node) belong(ctx context.Context, http string) (again bool, err error) {
 	members, err := n.join(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return false, nil
 		}
-		return err
+		return false, err
 	}
 	defer members.close()
 	n.setMembers(members)
 	defer n.setMembers(nil)
-	for ctx.Err() == nil {
+	for served := false; ; {
 		serving, cancel, ok := members.undrained(ctx)
 		if !ok {
-			return nil
+			return false, nil
 		}
-		err := n.serve(serving, members, web.addr())
+		unknown := (*upkeep.UnknownOffsetError)(nil)
+		switch err = n.resume(serving, members); {
+		case err == nil:
+			served = true
+			err = n.serve(serving, members, http)
+		case serving.Err() != nil:
+			err = nil // told to stop before it had begun, or drained again
+		case served && !errors.As(err, &unknown):
+			n.log.Warn("can't go on after the drain; trying on", zap.Error(err))
+			nap.For(serving, goOnEvery)
+			err = nil
+		}
 		drained := serving.Err() != nil && ctx.Err() == nil
 		cancel()
-		if err != nil && !(drained && errors.Is(err, consumer.ErrAbandoned)) {
-			return err
+		if drained && errors.Is(err, consumer.ErrAbandoned) {
+			n.log.Warn("the node is drained, and handlers have not returned: it opens another session, so that their tasks are taken over", zap.Error(err))
+			return true, nil
 		}
-		if err != nil {
-			n.log.Warn("the node is drained, and handlers have not returned", zap.Error(err))
+		if err != nil || ctx.Err() != nil {
+			return false, err
 		}
 	}
-	return nil
 }
+
+// goOnEvery is the time between two tries of a node that was drained to look at its offsets.
+const goOnEvery = 5 * time.Second
 
 // serve does all that a node is there for until ctx ends, and drains.
 func (n *Node) serve(ctx context.Context, members *membership, http string) error {
-	if err := n.resume(ctx, members); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
 	schedules, err := n.schedule(ctx, members)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tasktier/tasktier/config"
 	"github.com/tasktier/tasktier/consumer"
+	"github.com/tasktier/tasktier/coord"
 	"github.com/tasktier/tasktier/coord/control"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/producer"
@@ -264,5 +265,54 @@ func TestPitfall27NodesComeBackAfterAWeek(t *testing.T) {
 	f.await("after", 10)
 	if _, n := f.ran("before"); n > 0 {
 		t.Errorf("%d of 100 tasks ran again", n)
+	}
+}
+
+// TestDrainLeavesAHandlerBehind: a handler doesn't return when its node is drained. Its task is another session's then,
+// even if that is the same process's: it never runs twice at once in what is taken for one run.
+func TestDrainLeavesAHandlerBehind(t *testing.T) {
+	cfg := cluster(t)
+	cfg.Node.Drain, cfg.Node.Name = 100*time.Millisecond, "one"
+	f := newFleet(t, cfg)
+	leases, release := make(chan int64, 10), make(chan struct{})
+	mux := consumer.NewMux()
+	if err := mux.Handle("deaf", func(ctx context.Context, _ *task.Task) error {
+		leases <- task.Fence(ctx)
+		<-release
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	settled := make(chan consumer.Settled, 10)
+	n, err := New(cfg, mux, WithLogger(zaptest.NewLogger(t)), WithSettled(func(s consumer.Settled) { settled <- s }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- n.Run(ctx) }()
+	f.sent("deaf", "deaf", 1)
+	first := <-leases
+	f.says(f.say.DrainNode(ctx, "one"))
+	before, err := coord.Members(ctx, f.say.Client, cfg.Etcd.Prefix)
+	if err != nil || len(before) != 1 {
+		t.Fatalf("%d members: %v", len(before), err)
+	}
+	f.until("another session", func() bool {
+		now, err := coord.Members(ctx, f.say.Client, cfg.Etcd.Prefix)
+		return err == nil && len(now) == 1 && now[0].Session != before[0].Session
+	})
+	f.says(f.say.ResumeNode(ctx, "one"))
+	if second := <-leases; second <= first {
+		t.Errorf("the run after the drain has fence %d, the one before %d", second, first)
+	}
+	close(release)
+	if s := <-settled; s.State != task.Succeeded {
+		t.Errorf("it ended as %s: %v", s.State, s.Err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("run: %v", err)
 	}
 }

@@ -1,14 +1,12 @@
 package bench
 
 import (
-	"errors"
 	"testing"
 	"time"
 
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/internal/testenv"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -23,27 +21,10 @@ func openQueue(b *testing.B) queue {
 	q := queue{brokers: testenv.Kafka(b), name: testenv.Unique(b)}
 	cl := q.client(b)
 	defer cl.Close()
-	adm := kadm.NewClient(cl)
-	created, err := adm.CreateTopics(b.Context(), 24, 1, nil, names.Pending(q.name), names.Dead(q.name))
-	if err == nil {
-		err = created.Error()
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	// For some ms a broker does not know all partitions of a new topic. A consumer that comes then asks for them again after
-	// a second and, if nothing else happens, fetches them when its first fetch has timed out.
-	for {
-		offsets, err := adm.ListEndOffsets(b.Context(), names.Pending(q.name))
-		if err == nil && offsets.Error() == nil && len(offsets[names.Pending(q.name)]) == 24 {
-			return q
-		}
-		select {
-		case <-b.Context().Done():
-			b.Fatal(errors.Join(b.Context().Err(), err, offsets.Error()))
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	// A consumer that comes before the broker knows all partitions asks for them again after a second and, if nothing else
+	// happens, fetches them when its first fetch has timed out.
+	testenv.CreateTopics(b, cl, 24, nil, names.Pending(q.name), names.Dead(q.name))
+	return q
 }
 
 // client is a Kafka client with options; the caller closes it.

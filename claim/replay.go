@@ -82,6 +82,12 @@ func seen(answer any) Claim {
 	return c
 }
 
+// Passed says whether a begin of a turn would find that it need not run any more, as far as this claim tells: the task has
+// ended in that generation or a later one, or has come further. It is no verdict; it spares work.
+func (c Claim) Passed(generation, turn int) bool {
+	return c.State != 0 && c.State != Foreign && (c.State.Terminal() && c.Generation >= generation || c.after(generation, turn))
+}
+
 // A Replay says what may become of a dead letter, as far as the claim of its task tells.
 type Replay uint8
 

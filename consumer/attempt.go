@@ -103,7 +103,7 @@ func (c *Consumer) denied(t *turn, v claim.Verdict) {
 	case claim.Bury:
 		// The claim is ours now, so the letter is, whoever has the partition.
 		t.part.force()
-		if !c.burials.start(func() { c.buryFound(t) }) { // it stays dying; whoever finds it next goes on
+		if !c.background.start(func() { c.buryFound(t) }) { // it stays dying; whoever finds it next goes on
 			t.part.release()
 			q.drop(t)
 		}
@@ -165,6 +165,7 @@ func (c *Consumer) isolate(t *turn) bool {
 	if !session.Trusted() || !c.slots.alone() {
 		pause := crowded << min(t.lonely, 2)
 		t.lonely++
+		c.gates.leave(t)
 		c.book.Release(t.hold, func(claim.Result) { c.putAside(t, pause, true) })
 		return false
 	}

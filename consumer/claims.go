@@ -24,6 +24,8 @@ const (
 	crowded = 30 * time.Second
 	// keepWon is for how long a turn that may start keeps its claim without a slot.
 	keepWon = time.Second
+	// lookPatience bounds a look at claims that only spares work.
+	lookPatience = 2 * time.Second
 	// bookPatience bounds the wait for Redis when everything else has stopped.
 	bookPatience = 5 * time.Second
 )
@@ -117,7 +119,27 @@ func (c *Consumer) abandon(t *turn) {
 		c.beginAgain(t)
 		return
 	}
+	c.gates.leave(t) // Redis may take its time
 	c.book.Release(t.hold, func(claim.Result) { c.beginAgain(t) })
+}
+
+// look says which turns need not run any more, by their claims; nil if these can't be read.
+func (c *Consumer) look(turns []*turn) []bool {
+	ids := make([]claim.Identity, len(turns))
+	for i, t := range turns {
+		ids[i] = claim.Identity{Queue: t.task.Queue, Source: t.task.Source, ID: t.task.ID}
+	}
+	ctx, cancel := context.WithTimeout(c.writing, lookPatience)
+	defer cancel()
+	found, err := c.cfg.Claims.Claims(ctx, ids)
+	if err != nil {
+		return nil // they come again
+	}
+	passed := make([]bool, len(turns))
+	for i, t := range turns {
+		passed[i] = found[i].Passed(t.task.Generation, t.task.Turn)
+	}
+	return passed
 }
 
 // beginAgain lets a turn at work, which has lost its claim or given it back, begin anew.
@@ -141,9 +163,12 @@ func (q *queue) giveBack() {
 			q.drop(t)
 			continue
 		}
+		gated := t.ticket != nil
+		if gated {
+			c.gates.shun(t)
+		}
 		c.book.Release(t.hold, func(claim.Result) {
-			if t.ticket != nil {
-				c.gates.shun(t)
+			if gated {
 				c.beginAgain(t)
 			} else if !t.part.release() || !c.slots.back(q.share, t) {
 				q.drop(t)
@@ -173,15 +198,16 @@ func (c *Consumer) details(t *turn) (*claim.Details, error) {
 	}
 }
 
-// burials are the goroutines that write letters which were left to this node.
-type burials struct {
+// background is the goroutines that wait for Redis where a turn's way must not: they write letters which were left to this
+// node, and look up what is about to be put off.
+type background struct {
 	mu     sync.Mutex
 	closed bool
 	group  sync.WaitGroup
 }
 
-// start runs f in a goroutine, unless the burials are over.
-func (b *burials) start(f func()) bool {
+// start runs f in a goroutine, unless it is over.
+func (b *background) start(f func()) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {
@@ -191,7 +217,7 @@ func (b *burials) start(f func()) bool {
 }
 
 // end lets none start any more and waits for those that have.
-func (b *burials) end() {
+func (b *background) end() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()

@@ -26,10 +26,10 @@ type Consumer struct {
 	waits   *retry.Writer
 	letters *deadletter.Writer
 
-	// book is this node's claims; nil: at least once. burials writes letters that were left to this node.
-	book    *claim.Book
-	session session
-	burials burials
+	// book is this node's claims; nil: at least once.
+	book       *claim.Book
+	session    session
+	background background
 
 	breakers *breakers
 	gates    *gates
@@ -226,7 +226,7 @@ func (c *Consumer) close() {
 	}
 	leaving.Wait()
 	c.stopWriting()
-	c.burials.end()
+	c.background.end()
 	c.out.Close() // ends what a silent broker keeps in flight, whose context alone does not
 	c.waits.Close()
 	c.letters.Close()

@@ -32,7 +32,7 @@ var errExited = errors.New("handler called runtime.Goexit")
 func (c *Consumer) execute(h Handler, t *turn, exited func(outcome)) (o outcome) {
 	began := time.Now()
 	ctx := newAttemptContext(c.handlers(t), began.Add(c.timeout(t)))
-	t.run.start(ctx, began)
+	t.run.start(ctx, began, t.token())
 	returned := false
 	defer func() {
 		t.run.stop()

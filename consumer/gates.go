@@ -1,12 +1,9 @@
 package consumer
 
 import (
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/tasktier/tasktier/coord/lease"
 )
 
 // Turns whose type is paused, or runs only so many times at once in the cluster, stand at a gate before they go to the
@@ -21,9 +18,6 @@ const (
 	// maxStanding is for how long a turn stands at a gate. It holds its partition's watermark back, and another node may
 	// have a slot for it.
 	maxStanding = 30 * time.Second
-	// minPutOff and maxPutOff bound for how long a turn is put off: about as long as those that stand here will take.
-	minPutOff = 5 * time.Second
-	maxPutOff = 5 * time.Minute
 	// shun is for how long a gate lets nothing through after turns of its found no free slot on this node within keepWon:
 	// others have use for the cluster's.
 	shun = 5 * time.Second
@@ -38,38 +32,6 @@ type gates struct {
 	byType  map[string]*gate
 	stopped bool
 }
-
-// A gate is that of one type, once one has stood there. It belongs to the lock of gates.
-type gate struct {
-	typ    string
-	queues []standing // of each of the consumer's queues
-	inside int        // turns that were let through and have not ended
-	coming int        // those of them that have not started
-	shut   time.Duration
-	lasts  time.Duration // how long a turn is inside, smoothed
-}
-
-// standing are the turns of one queue at a gate.
-type standing struct {
-	queue *queue
-	turns fifo
-}
-
-// A ticket is what a turn has while its type is limited or paused: it stands at the gate, or has been let through.
-type ticket struct {
-	gate  *gate
-	slot  *lease.Slot   // its type's slot, if that is limited
-	since time.Duration // when it came to the gate, was let through, or started
-	stage stage
-}
-
-type stage uint8
-
-const (
-	stands stage = iota
-	comes        // let through, on its way to start
-	started
-)
 
 func newGates(c *Consumer) *gates { return &gates{consumer: c, byType: make(map[string]*gate)} }
 
@@ -111,12 +73,12 @@ func (s *gates) admit(q *queue, turns []*turn) (through []*turn) {
 	touched := make(map[string]bool)
 	s.mu.Lock()
 	for _, t := range turns {
-		switch _, ruled := s.rule(t); {
+		switch rule, ruled := s.rule(t); {
 		case !ruled:
 			through = append(through, t)
-		case s.stopped:
+		case s.stopped || t.part.isClosed():
 			dropped = append(dropped, t)
-		case !s.stand(q, t):
+		case !s.stand(q, t, rule):
 			over = append(over, t)
 		default:
 			touched[t.task.Type] = true
@@ -124,27 +86,36 @@ func (s *gates) admit(q *queue, turns []*turn) (through []*turn) {
 	}
 	s.mu.Unlock()
 	q.drop(dropped...)
-	for _, t := range over {
-		s.putOff(t)
-	}
+	s.putOff(q, over)
 	for typ := range touched {
 		s.open(typ)
 	}
 	return through
 }
 
-// stand lets a turn stand at its gate. It returns false when a quarter of the queue's window stands at gates already; s.mu
-// is held.
-func (s *gates) stand(q *queue, t *turn) bool {
-	full := q.standing >= max(q.window.maxCount/4, 1) || q.standingBytes+t.bytes > max(q.window.maxBytes/4, t.bytes)
-	if full && !q.Ordered && !t.rooted {
+// stand lets a turn stand at its gate. It returns false when a quarter of the queue's window stands at gates already; but a
+// limited type has a small part for itself, for as many as could start at once and some more, up to half of the window in
+// all: a type with a backlog must not keep others from their slots. s.mu is held.
+func (s *gates) stand(q *queue, t *turn, rule Rule) bool {
+	g := s.gate(t.task.Type)
+	of := g.of(q)
+	quarter, bytes := max(q.window.maxCount/4, 1), q.window.maxBytes/4
+	full := q.standing >= quarter || q.standingBytes+t.bytes > max(bytes, t.bytes)
+	own := !rule.Paused && of.turns.len() < max(min(rule.Limit, s.room(q)), quarter/8) && q.standing < 2*quarter && q.standingBytes < 2*bytes
+	if full && !own && !q.Ordered && !t.rooted {
 		return false
+	}
+	now := s.consumer.uptime()
+	if g.waiting() == 0 && g.absent.look(now) == 0 {
+		g.still = now
 	}
 	q.standing++
 	q.standingBytes += t.bytes
-	g := s.gate(t.task.Type)
-	t.ticket = &ticket{gate: g, since: s.consumer.uptime()}
-	g.of(q).push([]*turn{t})
+	if t.stood == 0 {
+		t.stood = now
+	}
+	t.ticket = &ticket{gate: g, of: of, since: t.stood}
+	of.turns.push([]*turn{t})
 	return true
 }
 
@@ -152,38 +123,20 @@ func (s *gates) stand(q *queue, t *turn) bool {
 func (s *gates) gate(typ string) *gate {
 	g := s.byType[typ]
 	if g == nil {
-		g = &gate{typ: typ, lasts: time.Second}
+		g = &gate{typ: typ}
 		for _, q := range s.consumer.queues {
-			g.queues = append(g.queues, standing{queue: q})
+			g.queues = append(g.queues, &standing{queue: q})
 		}
 		s.byType[typ] = g
 	}
 	return g
 }
 
-func (g *gate) of(q *queue) *fifo {
-	for i := range g.queues {
-		if g.queues[i].queue == q {
-			return &g.queues[i].turns
-		}
-	}
-	return nil // no queue is added
-}
-
-// waiting counts those that stand; s.mu is held.
-func (g *gate) waiting() (n int) {
-	for i := range g.queues {
-		n += g.queues[i].turns.len()
-	}
-	return n
-}
-
-// next is the queue of the turn that has stood for longest and could start if it had a slot; s.mu is held.
-func (s *gates) next(g *gate) *standing {
+// next is the queue of the turn that has stood for longest and would find room if it had a slot of its type; s.mu is held.
+func (s *gates) next(g *gate, now time.Duration) *standing {
 	var first *standing
-	for i := range g.queues {
-		of := &g.queues[i]
-		if of.turns.len() == 0 || s.consumer.slots.isHeld(of.queue.share) {
+	for _, of := range g.queues {
+		if of.turns.len() == 0 || now < of.shut || s.consumer.slots.isHeld(of.queue.share) || of.coming >= s.room(of.queue) {
 			continue
 		}
 		if first == nil || of.turns.peek().ticket.since < first.turns.peek().ticket.since {
@@ -206,29 +159,31 @@ func (s *gates) open(typ string) {
 		rule = (*rules)[typ]
 	}
 	now := s.consumer.uptime()
-	free := rule == Rule{} // whatever stands there goes on
 	through := make(map[*queue][]*turn)
-	for !s.stopped && !rule.Paused && (free || now >= g.shut) {
-		from := s.next(g)
-		if from == nil || !free && g.coming >= s.room(from.queue) {
-			break
-		}
-		var slot *lease.Slot
-		if rule.Limit > 0 {
-			s.want(g, rule)
-			var ok bool
-			if slot, ok = s.consumer.cfg.Limits.Take(typ); !ok {
-				break
+	if rule == (Rule{}) { // whatever stands there goes on
+		for _, of := range g.queues {
+			for of.turns.len() > 0 {
+				t := s.pop(of)
+				t.ticket = nil
+				through[of.queue] = append(through[of.queue], t)
 			}
 		}
-		t := s.away(from)
-		if free {
-			t.ticket = nil
-		} else {
-			t.ticket.slot, t.ticket.stage, t.ticket.since = slot, comes, now
-			g.inside++
-			g.coming++
+	}
+	for !s.stopped && rule.Limit > 0 && !rule.Paused {
+		from := s.next(g, now)
+		if from == nil {
+			break
 		}
+		s.want(g, rule)
+		slot, ok := s.consumer.cfg.Limits.Take(typ)
+		if !ok {
+			break
+		}
+		t := s.pop(from)
+		t.ticket.slot, t.ticket.stage, t.ticket.since = slot, comes, now
+		g.inside++
+		g.still = now
+		from.coming++
 		through[from.queue] = append(through[from.queue], t)
 	}
 	s.want(g, rule)
@@ -240,8 +195,8 @@ func (s *gates) open(typ string) {
 	}
 }
 
-// away takes the turn that has stood for longest from a gate; s.mu is held.
-func (s *gates) away(from *standing) *turn {
+// pop takes the turn that has stood for longest from a gate; s.mu is held.
+func (s *gates) pop(from *standing) *turn {
 	t := from.turns.pop()
 	s.left(from.queue, t)
 	return t
@@ -268,8 +223,8 @@ func (s *gates) want(g *gate, rule Rule) {
 	n := 0
 	if rule.Limit > 0 {
 		n = g.inside
-		if from := s.next(g); from != nil && !rule.Paused && !s.stopped && s.consumer.uptime() >= g.shut {
-			n += min(g.waiting(), max(s.room(from.queue)-g.coming, 0))
+		if from := s.next(g, s.consumer.uptime()); from != nil && !rule.Paused && !s.stopped {
+			n += min(g.waiting(), s.room(from.queue)-from.coming)
 		}
 	}
 	s.consumer.cfg.Limits.Want(g.typ, n)
@@ -278,18 +233,17 @@ func (s *gates) want(g *gate, rule Rule) {
 // mayStart says whether a turn at work may start its handler by what is said of its type now.
 func (s *gates) mayStart(t *turn) bool {
 	r, ruled := s.rule(t)
-	switch {
-	case !ruled:
-		return true
-	case r.Paused, r.Limit > 0 && (t.ticket == nil || t.ticket.slot == nil || !t.ticket.slot.Lease.Trusted()):
+	if ruled && (r.Paused || r.Limit > 0 && (t.ticket == nil || t.ticket.slot == nil || !t.ticket.slot.Lease.Trusted())) {
 		return false
 	}
 	if t.ticket != nil {
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		t.ticket.gate.coming--
+		t.ticket.of.coming--
 		t.ticket.stage, t.ticket.since = started, s.consumer.uptime()
+		s.mu.Unlock()
+		s.open(t.ticket.gate.typ) // another one may come
 	}
+	t.stood = 0
 	return true
 }
 
@@ -306,41 +260,20 @@ func (s *gates) leave(t *turn) {
 	case stands: // it was taken from there
 	case started:
 		g.inside--
-		g.lasts += (s.consumer.uptime() - k.since - g.lasts) / 8
+		lasted := s.consumer.uptime() - k.since
+		if g.lasts == 0 {
+			g.lasts = lasted
+		}
+		g.lasts += (lasted - g.lasts) / 8
 	case comes:
 		g.inside--
-		g.coming--
+		k.of.coming--
 	}
 	s.mu.Unlock()
 	if k.slot != nil {
 		s.consumer.cfg.Limits.Release(k.slot)
 	}
 	s.open(g.typ)
-}
-
-// putOff hands a turn on that can't stand here. It comes back as it is.
-func (s *gates) putOff(t *turn) {
-	q := t.part.queue
-	if t.replaced() || !t.part.start() {
-		q.drop(t)
-		return
-	}
-	s.consumer.settle(t, outcome{kind: defers, delay: s.pause(t.task.Type)})
-}
-
-// pause is for how long a turn of a type is put off.
-func (s *gates) pause(typ string) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d := time.Duration(0)
-	if g := s.byType[typ]; g != nil {
-		d = g.lasts * time.Duration(g.waiting()) / time.Duration(max(g.inside, 1))
-	}
-	if r := s.rules.Load(); r != nil && (*r)[typ].Paused {
-		d = max(d, time.Minute)
-	}
-	d = min(max(d, minPutOff), maxPutOff)
-	return d/2 + rand.N(d/2)
 }
 
 // tend puts off what has stood at gates for too long, takes back what was let through and found no slot, and looks whether
@@ -352,9 +285,10 @@ func (s *gates) tend(q *queue) {
 	types := make([]string, 0, len(s.byType))
 	for typ, g := range s.byType {
 		types = append(types, typ)
-		of := g.of(q)
-		for !q.Ordered && of.len() > 0 && !of.peek().rooted && of.peek().ticket.since < now-maxStanding {
-			t := of.pop()
+		if q.Ordered {
+			continue
+		}
+		for _, t := range g.of(q).turns.remove(func(t *turn) bool { return !t.rooted && t.ticket.since < now-maxStanding }) {
 			s.left(q, t)
 			over = append(over, t)
 		}
@@ -363,9 +297,7 @@ func (s *gates) tend(q *queue) {
 	if len(types) == 0 {
 		return
 	}
-	for _, t := range over {
-		s.putOff(t)
-	}
+	s.putOff(q, over)
 	for _, t := range s.consumer.slots.recall(q.share, now-keepWon) {
 		s.shun(t)
 		s.consumer.ready(q, t)
@@ -375,10 +307,10 @@ func (s *gates) tend(q *queue) {
 	}
 }
 
-// shun shuts the gate of a turn for a while, for which it finds no slot on this node, and takes its ticket back.
+// shun shuts the gate of a turn to its queue for a while, because it finds no slot on this node, and takes its ticket back.
 func (s *gates) shun(t *turn) {
 	s.mu.Lock()
-	t.ticket.gate.shut = s.consumer.uptime() + shun
+	t.ticket.of.shut = s.consumer.uptime() + shun
 	s.mu.Unlock()
 	s.leave(t)
 }
@@ -388,7 +320,7 @@ func (s *gates) drop(q *queue, p *partition) (dropped []*turn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range s.byType {
-		for _, t := range g.of(q).remove(func(t *turn) bool { return t.part == p }) {
+		for _, t := range g.of(q).turns.remove(func(t *turn) bool { return t.part == p }) {
 			s.left(q, t)
 			dropped = append(dropped, t)
 		}
@@ -411,9 +343,4 @@ func (s *gates) load(q *queue) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return q.standing
-}
-
-// slotLost says whether the session is over that has the slot of the turn's type.
-func (t *turn) slotLost() bool {
-	return t.ticket != nil && t.ticket.slot != nil && !t.ticket.slot.Lease.Trusted()
 }

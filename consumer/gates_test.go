@@ -219,7 +219,7 @@ func TestLockedTypeDelaysNoOther(t *testing.T) {
 		l.limits["locked"] = 1
 		l.mu.Unlock()
 		l.notify()
-		time.Sleep(10 * time.Minute) // until those are back that were put off
+		time.Sleep(2 * time.Hour) // until those are back that were put off
 		s.await(waiting + n)
 		runs.once(t, "locked", waiting)
 		stop(t, node)
@@ -248,6 +248,7 @@ func TestPausedType(t *testing.T) {
 			t.Fatalf("%d have ended, want the one that ran and those of the other type", got)
 		}
 		apply(t, node.Consumer, consumer.Rules{})
+		time.Sleep(5 * time.Minute) // until those are back that were put off
 		s.await(70)
 		runs.once(t, "paused", 50)
 		eventually(t, "all committed", func() bool { return s.lag() == 0 })
@@ -359,6 +360,7 @@ func TestABusyNodeKeepsNoSlot(t *testing.T) {
 		handle(t, cfg.Mux, "long", gate.hold)
 		handle(t, cfg.Mux, "locked", func(context.Context, *task.Task) error { return nil })
 		node := s.start(cfg)
+		s.forward()
 		apply(t, node.Consumer, rules)
 		s.send("long", 2)
 		gate.await(t)

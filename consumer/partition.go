@@ -79,6 +79,13 @@ func (p *partition) start() bool {
 	return true
 }
 
+// isClosed says whether nothing more is started.
+func (p *partition) isClosed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // force starts a turn even if the partition is closed: one whose letter only this node can write.
 func (p *partition) force() {
 	p.mu.Lock()

@@ -40,10 +40,7 @@ func metadataTooLarge(t *testing.T, limit int) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	admin := kadm.NewClient(client)
-	if _, err := admin.CreateTopics(ctx, 1, 1, nil, names.Pending("tasks"), names.Dead("tasks")); err != nil {
-		t.Fatal(err)
-	}
+	testenv.CreateTopics(t, client, 1, nil, names.Pending("tasks"), names.Dead("tasks"))
 	for i := range tasks {
 		typ := "ok"
 		if i%2 == 1 {
@@ -56,7 +53,7 @@ func metadataTooLarge(t *testing.T, limit int) {
 		t.Fatal(err)
 	}
 	committed := func() kadm.OffsetResponse {
-		offsets, err := admin.FetchOffsets(ctx, group)
+		offsets, err := kadm.NewClient(client).FetchOffsets(ctx, group)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -153,6 +153,7 @@ func (q *queue) spread(ctx context.Context, parts []*partition) error {
 			q.drop(t)
 			continue
 		}
+		c.gates.leave(t)
 		w, _ := t.copy(spare.Partitions[i%len(spare.Partitions)] + 1) // what is ready is fit
 		c.waits.Write(c.writing, w, func(err error) {
 			if err != nil {

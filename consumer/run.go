@@ -15,14 +15,15 @@ type run struct {
 	ctx    *attemptContext // nil while no handler runs
 	cause  error           // why it was interrupted
 	began  time.Time
+	slot   int64 // the token of its type's
 	result []byte
 }
 
 // start notes the handler's context. An interruption that came before ends it at once.
-func (r *run) start(ctx *attemptContext, began time.Time) {
+func (r *run) start(ctx *attemptContext, began time.Time, slot int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ctx, r.began, r.result = ctx, began, nil
+	r.ctx, r.began, r.slot, r.result = ctx, began, slot, nil
 	if r.cause != nil {
 		ctx.end(r.cause)
 	}
@@ -77,10 +78,9 @@ func (t *turn) Fence() int64 {
 
 // Slot is that of the turn's type, if it is limited.
 func (t *turn) Slot() int64 {
-	if t.ticket != nil && t.ticket.slot != nil {
-		return t.ticket.slot.Token
-	}
-	return 0
+	t.run.mu.Lock()
+	defer t.run.mu.Unlock()
+	return t.run.slot
 }
 
 // Progress is written with the next round of them.

@@ -35,8 +35,9 @@ type turn struct {
 	lone   bool        // it does
 	run    run         // of the attempt at work
 
-	ticket *ticket // while its type is paused or limited; see gates.go
-	rooted bool    // there can be no copy of it
+	ticket *ticket       // while its type is paused or limited; see gates.go
+	rooted bool          // there can be no copy of it
+	stood  time.Duration // when it came to its gate first; 0: it has not since it was at work
 }
 
 // ahead is how long until the task may start; 0 if it names no time. It looks at the clock only if there is one.

@@ -60,9 +60,7 @@ func newGround(t testing.TB, addrs []string, partitions int32, settings map[stri
 	for k, v := range settings {
 		configs[k] = kadm.StringPtr(v)
 	}
-	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), partitions, 1, configs, names.Dead(g.queue)); err != nil {
-		t.Fatal(err)
-	}
+	testenv.CreateTopics(t, client, partitions, configs, names.Dead(g.queue))
 	g.store, err = deadletter.Open(deadletter.Config{Kafka: []kgo.Opt{kgo.SeedBrokers(addrs...)}})
 	if err != nil {
 		t.Fatal(err)

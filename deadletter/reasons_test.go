@@ -12,10 +12,10 @@ import (
 	"github.com/tasktier/tasktier/deadletter"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/testenv"
 	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -58,9 +58,7 @@ func TestReasons(t *testing.T) {
 	}
 	t.Cleanup(cluster.Close)
 	g := newGround(t, cluster.ListenAddrs(), 2, nil)
-	if _, err := kadm.NewClient(g.client).CreateTopic(t.Context(), 1, 1, nil, names.Pending(g.queue)); err != nil {
-		t.Fatal(err)
-	}
+	testenv.CreateTopics(t, g.client, 1, nil, names.Pending(g.queue))
 	// What waits is refused by its tier: it outgrew it.
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: names.RetryMinute("tasktier"), Err: kerr.MessageTooLarge, Count: -1})
 	for i := range tests {

@@ -28,9 +28,7 @@ type revival struct {
 // revive makes the queue, and a store that knows claims if redisAddr is not "".
 func (g *ground) revive(redisAddr string, partitions int32) *revival {
 	g.t.Helper()
-	if _, err := kadm.NewClient(g.client).CreateTopic(g.t.Context(), partitions, 1, nil, names.Pending(g.queue)); err != nil {
-		g.t.Fatal(err)
-	}
+	testenv.CreateTopics(g.t, g.client, partitions, nil, names.Pending(g.queue))
 	r := &revival{ground: g, prefix: testenv.Unique(g.t)}
 	cfg := deadletter.Config{Kafka: []kgo.Opt{kgo.SeedBrokers(g.addrs...)}}
 	if redisAddr != "" {

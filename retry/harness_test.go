@@ -96,9 +96,7 @@ func newStage(t *testing.T, cluster *kfake.Cluster, kafka ...kgo.Opt) *stage {
 
 func (s *stage) create(topic string, partitions int32) {
 	s.t.Helper()
-	if _, err := s.adm.CreateTopic(s.context(), partitions, 1, nil, topic); err != nil {
-		s.t.Fatal(err)
-	}
+	testenv.CreateTopics(s.t, s.client, partitions, nil, topic)
 }
 
 // dial returns a client that lives as long as the test.

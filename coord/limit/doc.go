@@ -28,7 +28,8 @@
 // the limit still counts ([Limit.Lasts]): put. Otherwise the node writes a ticket, follows the watch, and takes a slot when
 // at least as many are free as there are tickets up to its own; in one transaction the slot is put and the ticket deleted.
 // The line is ordered by how many slots who waits has already, then by the age of the ticket: among nodes that have none,
-// first come, first served.
+// first come, first served. A node that has what it wants leaves the line; while it is at work and no slot is free, after
+// Config.Linger only, for what a busy node wants changes from task to task.
 //
 // # How a slot is given back
 //

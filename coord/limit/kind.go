@@ -18,8 +18,9 @@ type kind struct {
 	beyond  bool // somebody has a slot that the limit does not have
 	waiting bool // our ticket is there
 
-	until time.Time // no slot is asked for before
-	stale bool      // because the limit known here does not count any more
+	content time.Time // since when it is there although nothing is missing; zero: it is not so
+	until   time.Time // no slot is asked for before
+	stale   bool      // because the limit known here does not count any more
 }
 
 // A place is a slot that this node has.

@@ -51,7 +51,15 @@ func (k *kind) plan(typ string, s *seats, session string, now time.Time, fair, l
 	ticket, waits := s.line[session]
 	missing := k.missing()
 	switch {
+	case !waits || missing > 0:
+		k.content = time.Time{}
+	case k.content.IsZero():
+		k.content = now
+	}
+	switch {
 	case waits && !ticket.ours: // another limiter's on this session; not ours to touch
+	case missing <= 0 && !k.stale && waits && k.keepsTicket(s, now, linger):
+		alarm = sooner(alarm, k.content.Add(linger))
 	case missing <= 0 || k.stale:
 		if waits {
 			steps = append(steps, step{typ: typ, do: tear, token: ticket.token})
@@ -65,6 +73,13 @@ func (k *kind) plan(typ string, s *seats, session string, now time.Time, fair, l
 		steps = append(steps, k.obtain(typ, s, ticket, missing)...)
 	}
 	return steps, alarm
+}
+
+// keepsTicket says whether this node stays in line although it has as many slots as it wants now: it is at work, and what a
+// busy node wants changes from one task to the next. Not when that would keep a slot that is free from others.
+func (k *kind) keepsTicket(s *seats, now time.Time, linger time.Duration) bool {
+	free, _ := s.count(k.limit.N)
+	return k.limit.N > 0 && k.want > 0 && free == 0 && now.Sub(k.content) < linger
 }
 
 // obtain is how to come to slots that are missing: take them, or wait for them in line.

@@ -58,6 +58,7 @@ func TestPlan(t *testing.T) {
 		{"both have one, so age decides", 3, 2, []string{"0:me", "2:b", "w:me", "w:b"}, []int{0}, 0, does{"redeem 1"}, 0},
 		{"in line for what nobody wants here", 1, 0, []string{"0:a", "w:me"}, nil, 0, does{"tear"}, 0},
 		{"in line, and has enough", 2, 1, []string{"0:me", "w:me"}, []int{0}, 0, does{"tear"}, 0},
+		{"in line, and has enough for now, with none free", 2, 1, []string{"0:me", "1:a", "w:me"}, []int{0}, 0, nil, linger},
 		{"in line, and the limit is lifted", 0, 1, []string{"0:a", "w:me"}, nil, 0, does{"tear"}, 0},
 		{"has all it wants", 2, 1, []string{"0:me"}, nil, time.Hour, nil, 0},
 		{"more than it wants, for a moment", 2, 1, []string{"0:me", "1:me"}, nil, linger / 2, nil, linger / 2},

@@ -88,12 +88,7 @@ func (s *site) dial(opts ...kgo.Opt) *kgo.Client {
 func (s *site) create(topic string, partitions int32) {
 	s.t.Helper()
 	kind := "CreateTime"
-	_, err := s.Kafka.CreateTopic(s.ctx(), partitions, 1, map[string]*string{"message.timestamp.type": &kind}, topic)
-	must(s.t, err)
-	s.until("topic "+topic+" has leaders", func() bool {
-		ends, err := s.Kafka.ListEndOffsets(s.ctx(), topic)
-		return err == nil && ends.Error() == nil && len(ends[topic]) == int(partitions)
-	})
+	testenv.CreateTopics(s.t, s.client, partitions, map[string]*string{"message.timestamp.type": &kind}, topic)
 }
 
 // produce appends n records of some age to a partition of a topic.
