@@ -8,13 +8,14 @@ import (
 	"github.com/tasktier/tasktier/internal/testenv"
 )
 
-// BenchmarkBacklog handles b.N tasks while as many wait as the name says, b.N of them included. The larger number is
-// BENCH_BACKLOG, a million if it is not set; the smaller one is also the most that b.N can be.
+// BenchmarkBacklog handles b.N tasks with as many more waiting behind them as the name says, so that both sides go on
+// fetching while they handle. The larger number is BENCH_BACKLOG, a million if it is not set; the smaller one is also the most
+// that b.N can be.
 func BenchmarkBacklog(b *testing.B) {
 	const small = 100_000
 	for _, waiting := range []int{small, setting(b, "BENCH_BACKLOG", 1_000_000)} {
 		q := openQueue(b)
-		q.fill(b, waiting)
+		q.fill(b, small+waiting)
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
 			if b.N > small {
 				b.Fatalf("%d tasks of %d: run it with -benchtime %dx at most", b.N, small, small)

@@ -124,12 +124,12 @@ func FuzzStructured(f *testing.F) {
 func FuzzMove(f *testing.F) {
 	seed(f)
 	stamp := map[string]bool{}
-	all := record.Stamp{Queue: "q", Due: full().Time, Turn: 1, Err: "e", FirstErr: "f", Reason: "r", Origin: "o", Node: "n", Died: full().Time, Crashes: 1}
+	all := record.Stamp{Queue: "q", Due: full().Time, Turn: 1, Err: "e", FirstErr: "f", Reason: "r", Origin: "o", Node: "n", Died: full().Time, Crashes: 1, Key: []byte("k")}
 	for _, h := range record.Move(&kgo.Record{}, "t", nil, all).Headers {
 		stamp[h.Key] = true
 	}
-	if len(stamp) != 12 {
-		f.Fatalf("a full stamp has %d headers, the wire format names 12", len(stamp))
+	if len(stamp) != 13 {
+		f.Fatalf("a full stamp has %d headers: the wire format names 12, and a letter has the key", len(stamp))
 	}
 	f.Fuzz(func(t *testing.T, key, hs, value []byte) {
 		r := unflat(key, hs, value)
