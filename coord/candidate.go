@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/tasktier/tasktier/internal/nap"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -23,8 +22,7 @@ type candidate struct {
 
 // campaign waits until the leader's key is this session's. False: ctx ended before.
 func (c *candidate) campaign(ctx context.Context, s *session) (Term, bool) {
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(c.m.pace.pause/25), backoff.WithMaxInterval(c.m.pace.pause),
-		backoff.WithMaxElapsedTime(0)) // by default it would give up after a quarter of an hour
+	pause := nap.Backoff(c.m.pace.pause/25, c.m.pace.pause)
 	for ctx.Err() == nil {
 		t, won, err := c.try(ctx, s)
 		switch {

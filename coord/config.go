@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
+	"github.com/tasktier/tasktier/internal/names"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 )
 
 const (
-	defaultPrefix = "/tasktier"
-	defaultTTL    = 10 * time.Second
-	minTTL        = 2 * time.Second // etcd's own, with its default election timeout
+	defaultTTL = 10 * time.Second
+	minTTL     = 2 * time.Second // etcd's own, with its default election timeout
 )
 
 // Config says where a membership is kept. Zero values mean the default that stands with the field.
@@ -62,7 +61,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	orElse(&cfg.TTL, defaultTTL)
 	orElse(&cfg.Log, zap.NewNop())
-	cfg.Prefix = cleanPrefix(cfg.Prefix)
+	cfg.Prefix = names.EtcdPrefix(cfg.Prefix)
 	if cfg.Healthy == nil {
 		cfg.Healthy = func() error { return nil }
 	}
@@ -94,12 +93,6 @@ func (e Entry) encode() (string, error) {
 		return "", fmt.Errorf("encode registry entry: %w", err)
 	}
 	return string(text), nil
-}
-
-// cleanPrefix is the prefix as keys have it, without a slash at its end.
-func cleanPrefix(prefix string) string {
-	orElse(&prefix, defaultPrefix)
-	return strings.TrimRight(prefix, "/")
 }
 
 func orElse[T comparable](field *T, value T) {

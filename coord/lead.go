@@ -51,8 +51,7 @@ func (m *Membership) Lead(ctx context.Context, name string, duty Duty) error {
 	}
 	defer m.leaveRace(name)
 	c := &candidate{m: m, name: name, key: leaderKey(m.cfg.Prefix, name), duty: duty}
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(shortestPause), backoff.WithMaxInterval(longestPause),
-		backoff.WithMultiplier(2), backoff.WithMaxElapsedTime(0)) // by default it would give up after a quarter of an hour
+	pause := nap.Backoff(shortestPause, longestPause, backoff.WithMultiplier(2))
 	for {
 		s, err := m.registered(ctx)
 		if ctx.Err() != nil {

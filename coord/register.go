@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/tasktier/tasktier/coord/lease"
 	"github.com/tasktier/tasktier/internal/nap"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -17,8 +16,7 @@ import (
 // open opens a session, for as long as it takes, and returns it registered; nil if ctx ended before. lost is when the last
 // one was, zero if this is the first: a TTL later it goes on with a lease that is unregistered, and registers that.
 func (m *Membership) open(ctx context.Context, lost time.Time) *session {
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(m.pace.pause/25), backoff.WithMaxInterval(m.pace.pause),
-		backoff.WithMaxElapsedTime(0)) // by default it would give up after a quarter of an hour
+	pause := nap.Backoff(m.pace.pause/25, m.pace.pause)
 	var unregistered *lease.Lease
 	var goOn time.Time // without etcd; zero: never, or it was done
 	if !lost.IsZero() {

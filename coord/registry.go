@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tasktier/tasktier/internal/names"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -24,7 +25,7 @@ type Member struct {
 // Members reads who is registered, by name, and by age where names are equal. prefix "" is the default. The caller bounds
 // ctx: while etcd is away the answer does not come.
 func Members(ctx context.Context, client *clientv3.Client, prefix string) ([]Member, error) {
-	nodes := nodesKey(cleanPrefix(prefix))
+	nodes := nodesKey(names.EtcdPrefix(prefix))
 	reply, err := client.Get(ctx, nodes, clientv3.WithPrefix())
 	if err != nil {
 		return nil, fmt.Errorf("read registry %s of etcd at %s: %w", nodes, endpoints(client), err)

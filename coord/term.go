@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tasktier/tasktier/internal/names"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -39,7 +40,7 @@ type Leader struct {
 // ReadLeader reads who does a duty; false when nobody does. prefix "" is the default. The caller bounds ctx: while etcd is
 // away the answer does not come.
 func ReadLeader(ctx context.Context, client *clientv3.Client, prefix, duty string) (Leader, bool, error) {
-	key := leaderKey(cleanPrefix(prefix), duty)
+	key := leaderKey(names.EtcdPrefix(prefix), duty)
 	reply, err := client.Get(ctx, key)
 	if err != nil {
 		return Leader{}, false, fmt.Errorf("read leader %s of etcd at %s: %w", key, endpoints(client), err)
@@ -53,7 +54,7 @@ func ReadLeader(ctx context.Context, client *clientv3.Client, prefix, duty strin
 // Leaders reads who leads now, by duty. prefix "" is the default. The caller bounds ctx: while etcd is away the answer does
 // not come.
 func Leaders(ctx context.Context, client *clientv3.Client, prefix string) (map[string]Leader, error) {
-	keys := leaderKey(cleanPrefix(prefix), "")
+	keys := leaderKey(names.EtcdPrefix(prefix), "")
 	reply, err := client.Get(ctx, keys, clientv3.WithPrefix())
 	if err != nil {
 		return nil, fmt.Errorf("read leaders %s of etcd at %s: %w", keys, endpoints(client), err)

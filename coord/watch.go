@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/tasktier/tasktier/internal/nap"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -13,8 +12,7 @@ import (
 // watch follows the registry until ctx ends. Whenever the watch breaks off, because etcd compacted what it had yet to
 // tell or has no leader, the registry is read anew, and the sessions that are missing left meanwhile.
 func (m *Membership) watch(ctx context.Context) {
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(m.pace.pause/25), backoff.WithMaxInterval(m.pace.pause),
-		backoff.WithMaxElapsedTime(0)) // by default it would give up after a quarter of an hour
+	pause := nap.Backoff(m.pace.pause/25, m.pace.pause)
 	known := make(map[string]bool)
 	for ctx.Err() == nil {
 		revision, err := m.resync(ctx, known)

@@ -29,6 +29,7 @@ func eventHeader(t *task.Task, by tokens) (http.Header, error) {
 		{"partitionkey", t.Key}, {"traceparent", t.TraceParent}, {"tracestate", t.TraceState},
 		{"time", timestamp(t.Time)}, {"notbefore", timestamp(t.NotBefore)}, {"expirytime", timestamp(t.Expires)},
 		{"maxattempts", positive(int64(t.MaxAttempts))}, {"timeoutms", positive(t.Timeout.Milliseconds())},
+		{"ttfence", positive(by.fence)}, {"ttslot", positive(by.slot)},
 	} {
 		if o.value != "" {
 			set(o.name, o.value)
@@ -38,14 +39,6 @@ func eventHeader(t *task.Task, by tokens) (http.Header, error) {
 	set("ttgeneration", strconv.Itoa(t.Generation))
 	set("ttturn", strconv.Itoa(t.Turn))
 	set("ttattempt", strconv.Itoa(t.Attempt))
-	for _, o := range []struct {
-		name  string
-		token int64
-	}{{"ttfence", by.fence}, {"ttslot", by.slot}} {
-		if o.token > 0 {
-			set(o.name, strconv.FormatInt(o.token, 10))
-		}
-	}
 
 	// The extension above keeps the trace that the event began in. These belong to the hop (W3C Trace Context): a
 	// client with tracing of its own replaces them.

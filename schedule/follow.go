@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/tasktier/tasktier/coord"
 	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/tasktier/tasktier/internal/throttle"
@@ -61,8 +60,7 @@ func (r *Runner) follower(s *scheduled, term coord.Term, text []byte) *follower 
 
 // run sends what comes due until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxInterval(30*time.Second),
-		backoff.WithMaxElapsedTime(0)) // by default it would give up after a quarter of an hour
+	pause := nap.Backoff(time.Second, 30*time.Second)
 	next := f.when.Next(f.progress.Settled)
 	for ctx.Err() == nil {
 		f.save(ctx)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/schedule/cron"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -56,10 +57,7 @@ func readKeys(ctx context.Context, client *clientv3.Client, folder string) (map[
 
 // folder begins the keys of a queue's schedules.
 func folder(prefix, queue string) string {
-	if prefix == "" {
-		prefix = "/tasktier"
-	}
-	return strings.TrimRight(prefix, "/") + "/schedules/" + queue + "/"
+	return names.EtcdPrefix(prefix) + "/schedules/" + queue + "/"
 }
 
 // Ticks are the newest tick whose task was sent, zero if none was, and the next one from now on, in the

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/tasktier/tasktier/internal/names"
 )
 
 // What a key is about: the folder it is in.
@@ -18,10 +20,7 @@ var errName = errors.New("the name is missing")
 
 // folderOf is where all keys are. prefix "" is the default.
 func folderOf(prefix string) string {
-	if prefix == "" {
-		prefix = "/tasktier"
-	}
-	return strings.TrimRight(prefix, "/") + "/control/"
+	return names.EtcdPrefix(prefix) + "/control/"
 }
 
 // key is where something is said of a name. A name may have slashes, for one of those types have.

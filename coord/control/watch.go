@@ -155,6 +155,5 @@ func (w *Watcher) warn(k string, h heard) {
 }
 
 func newPause() *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(shortestPause), backoff.WithMaxInterval(longestPause),
-		backoff.WithMaxElapsedTime(0)) // by default it would give up after a quarter of an hour
+	return nap.Backoff(shortestPause, longestPause)
 }

@@ -3,7 +3,6 @@ package limit
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/tasktier/tasktier/coord"
@@ -12,7 +11,6 @@ import (
 )
 
 const (
-	defaultPrefix = "/tasktier"
 	defaultFair   = 2 * time.Second
 	defaultLinger = 500 * time.Millisecond
 
@@ -69,12 +67,4 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.Log = zap.NewNop()
 	}
 	return cfg, nil
-}
-
-// cleanPrefix is the prefix as keys have it, without a slash at its end.
-func cleanPrefix(prefix string) string {
-	if prefix == "" {
-		prefix = defaultPrefix
-	}
-	return strings.TrimRight(prefix, "/")
 }

@@ -6,13 +6,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tasktier/tasktier/internal/names"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // keys is what all keys of limits begin with.
 type keys string
 
-func keysUnder(prefix string) keys { return keys(cleanPrefix(prefix) + "/limits/") }
+func keysUnder(prefix string) keys { return keys(names.EtcdPrefix(prefix) + "/limits/") }
 
 // The folders of a type.
 const (

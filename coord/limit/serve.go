@@ -36,8 +36,7 @@ type sitting struct {
 func (l *Limiter) serve(ctx context.Context, r coord.Registered) {
 	s := &sitting{
 		Limiter: l, Registered: r, mine: identify(r, l.cfg.Node, l.id),
-		pause: backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(longest),
-			backoff.WithMaxElapsedTime(0)), // by default it would give up after a quarter of an hour
+		pause: nap.Backoff(20*time.Millisecond, longest),
 	}
 	within, cancel := context.WithCancel(ctx)
 	defer cancel()

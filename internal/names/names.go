@@ -1,8 +1,9 @@
-// Package names says what the topics and groups of an installation are called. It imports the standard library alone,
-// so that producers share it at no cost.
+// Package names says what the topics and groups of an installation are called, and how its keys in etcd begin. It imports
+// the standard library alone, so that producers share it at no cost.
 package names
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,6 +38,10 @@ func RetryGroup(prefix string) string { return prefix + ".retry" }
 
 // Group is the consumer group that executes a queue's tasks.
 func Group(prefix, queue string) string { return prefix + "." + queue }
+
+// EtcdPrefix is how all keys in etcd begin, by the prefix that is configured: without a slash at its end. "" is the default,
+// "/tasktier".
+func EtcdPrefix(prefix string) string { return strings.TrimRight(cmp.Or(prefix, "/tasktier"), "/") }
 
 // ErrInvalid is wrapped by every error of [ValidQueue].
 var ErrInvalid = errors.New("invalid queue name")

@@ -42,3 +42,11 @@ func TestValidQueue(t *testing.T) {
 		t.Errorf("the topic of the longest queue has %d bytes, Kafka takes 249", n)
 	}
 }
+
+func TestEtcdPrefix(t *testing.T) {
+	for given, want := range map[string]string{"": "/tasktier", "/a/b": "/a/b", "/a/b/": "/a/b", "/": ""} {
+		if got := names.EtcdPrefix(given); got != want {
+			t.Errorf("%q begins keys with %q, want %q", given, got, want)
+		}
+	}
+}

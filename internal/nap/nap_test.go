@@ -20,3 +20,17 @@ func TestFor(t *testing.T) {
 		}
 	})
 }
+
+// TestPitfall40BackoffNeverEnds: by the library's default it would, after a quarter of an hour.
+func TestPitfall40BackoffNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pauses := Backoff(time.Second, time.Minute)
+		for range 100 {
+			pause := pauses.NextBackOff()
+			if pause <= 0 || pause > 2*time.Minute {
+				t.Fatalf("a pause of %v", pause)
+			}
+			time.Sleep(pause)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/tasktier/tasktier/internal/nap"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/internal/throttle"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -64,8 +65,7 @@ func (o *Outbox) try(ctx context.Context, p Parcel, pause *backoff.ExponentialBa
 		}
 		if pause == nil {
 			// By default it would give up after a quarter of an hour.
-			pause = backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond),
-				backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
+			pause = nap.Backoff(100*time.Millisecond, 10*time.Second)
 		}
 		if p.Refused != nil {
 			if err := p.Refused(r, err, pause.GetElapsedTime()); err != nil {

@@ -1,11 +1,9 @@
 package upkeep
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -41,7 +39,7 @@ type reader struct {
 }
 
 func (in Installation) reader(queue string) reader {
-	folder := strings.TrimRight(cmp.Or(in.EtcdPrefix, "/tasktier"), "/") + "/offsets/"
+	folder := names.EtcdPrefix(in.EtcdPrefix) + "/offsets/"
 	log := in.Log
 	if log == nil {
 		log = zap.NewNop()
