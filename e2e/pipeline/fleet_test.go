@@ -92,7 +92,8 @@ func (f *fleet) config() string {
 		text += fmt.Sprintf("redis: {addresses: [%s], cluster: %t, when_away: %s}\n", strings.Join(f.redis, ", "), f.cluster, away)
 	}
 	if f.etcd != nil {
-		text += fmt.Sprintf("etcd: {endpoints: [%s]}\n", strings.Join(f.etcd, ", "))
+		// A prefix of its own: fleets that share an etcd are not one cluster, with one lock for all.
+		text += fmt.Sprintf("etcd: {endpoints: [%s], prefix: /%s}\n", strings.Join(f.etcd, ", "), f.queue)
 	}
 	if f.schedules != "" {
 		text += "schedules:\n" + f.schedules
