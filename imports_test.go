@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -15,13 +17,15 @@ const module = "github.com/tasktier/tasktier"
 // A pkg is what `go list -json` says of a package.
 type pkg struct {
 	ImportPath string
+	Dir        string
+	GoFiles    []string
 	Imports    []string
 	Standard   bool
 }
 
 func list(t *testing.T, args ...string) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Standard"}, args...)...)
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Dir,GoFiles,Imports,Standard"}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -118,4 +122,25 @@ func allowed(path string, prefixes []string) bool {
 		}
 	}
 	return false
+}
+
+// A transaction that is left open keeps every reader of its topics from what comes behind it, so nothing here writes in
+// transactions: not to pending, and no letter or retry either. (Services may; see TestTransactions in e2e/interop.)
+func TestPitfall32NothingWritesInTransactions(t *testing.T) {
+	for _, p := range list(t, module+"/...") {
+		if strings.HasPrefix(p.ImportPath, module+"/e2e") {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			source, err := os.ReadFile(filepath.Join(p.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, word := range []string{"kgo.TransactionalID", "BeginTransaction", "GroupTransactSession"} {
+				if bytes.Contains(source, []byte(word)) {
+					t.Errorf("%s of %s has %s", file, p.ImportPath, word)
+				}
+			}
+		}
+	}
 }

@@ -57,7 +57,7 @@ func TestClaimsTakeOver(t *testing.T) {
 }
 
 // What its owner's death interrupted fails here as often as its policy allows: no crash used up an attempt.
-func TestACrashIsNotAFailure(t *testing.T) {
+func TestPitfall47ACrashIsNotAFailure(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
 		crashed := ghost("gone")

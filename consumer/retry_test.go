@@ -171,3 +171,31 @@ func TestOversizeIsALetter(t *testing.T) {
 		}
 	})
 }
+
+// Every failure costs one run of that task and none of those behind it, whether they come back through the tiers or in
+// place: a burst of tasks that all fail is as much work as their attempts.
+func TestPitfall15FailuresRunNobodyElseAgain(t *testing.T) {
+	const tasks, attempts = 30, 3
+	for _, ordered := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ordered=%t", ordered), func(t *testing.T) {
+			play(t, 1, func(t *testing.T, s *stage) {
+				runs := newTally()
+				cfg := s.config(counting(t, runs, func(context.Context, *task.Task) error {
+					return task.RetryAfter(time.Second, errors.New("no luck"))
+				}))
+				cfg.Queues[0].Ordered = ordered
+				cfg.Queues[0].Retry = retry.Policy{MaxAttempts: attempts}
+				s.forward()
+				n := s.start(cfg)
+				s.send("job", tasks, task.Key("k"))
+				s.await(tasks)
+				for i := range tasks {
+					if got := runs.of(fmt.Sprintf("job-%d", i)); got != attempts {
+						t.Errorf("job-%d ran %d times, want %d", i, got, attempts)
+					}
+				}
+				n.halt()
+			})
+		})
+	}
+}

@@ -222,3 +222,18 @@ func TestInspectIsFresh(t *testing.T) {
 		t.Errorf("saw %d partitions, want the 5 there are", got)
 	}
 }
+
+// The segment that is written to is never compacted: in a quiet topic, letters that were replayed would lie there for good.
+func TestPitfall29QuietTopicsAreCompacted(t *testing.T) {
+	_, adm := fake(t, 1)
+	ensured(t, adm, specs(tasks))
+	for setting, value := range map[string]string{
+		"segment.ms": "3600000", "max.compaction.lag.ms": "86400000", "delete.retention.ms": "604800000",
+	} {
+		if got := setOn(t, adm, "tasks.dead")[setting]; got != value {
+			t.Errorf("%s is %q, want %s", setting, got, value)
+		}
+	}
+	set(t, adm, "tasks.dead", "segment.ms", "604800000") // Kafka's default
+	wantActions(t, inspect(t, adm, specs(tasks)), topic.OK, topic.Change)
+}

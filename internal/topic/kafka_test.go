@@ -3,9 +3,11 @@ package topic_test
 import (
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/tasktier/tasktier/internal/testenv"
 	"github.com/tasktier/tasktier/internal/topic"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // What the fake takes on trust, a real broker checks: names and values of settings, and what it reports of them.
@@ -69,4 +71,37 @@ func TestKafkaDefaultsAreUnsafe(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantActions(t, inspect(t, adm, specs(queue)), topic.Unsafe, topic.Unsafe)
+}
+
+// What a producer says of the time is its own affair: the broker neither refuses a task for it nor calls it old.
+func TestPitfall31ProducersTimesCountForNothing(t *testing.T) {
+	brokers := testenv.Kafka(t)
+	queue := tasks
+	queue.Name = testenv.Unique(t)
+	ensured(t, client(t, brokers), specs(queue))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(queue.Name+".pending"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	before := time.Now().Add(-time.Minute) // the broker's clock is this machine's
+	for _, at := range []time.Time{time.Unix(1, 0), time.Now().AddDate(80, 0, 0)} {
+		r := &kgo.Record{Topic: queue.Name + ".pending", Value: []byte("{}"), Timestamp: at}
+		if err := cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatalf("a record of %v: %v", at, err)
+		}
+	}
+	for read := 0; read < 2; {
+		fetches := cl.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			read++
+			if r.Timestamp.Before(before) || r.Timestamp.After(time.Now().Add(time.Minute)) {
+				t.Errorf("the log has a record of %v", r.Timestamp)
+			}
+		})
+	}
 }
