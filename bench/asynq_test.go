@@ -27,8 +27,9 @@ var (
 )
 
 type asynqSettings struct {
-	servers int
-	cfg     asynq.Config
+	servers     int
+	cfg         asynq.Config
+	connections int // 0: asynq's default, ten for each core
 }
 
 type asynqSide struct {
@@ -41,7 +42,8 @@ type asynqSide struct {
 // openAsynq uses a Redis database of its own, which holds nothing else, on the server that all sides share.
 func openAsynq(set asynqSettings) func(*testing.B, *servers) system {
 	return func(b *testing.B, _ *servers) system {
-		s := asynqSide{asynqSettings: set, redis: asynq.RedisClientOpt{Addr: testenv.Redis(b), DB: 1}, queue: testenv.Unique(b)}
+		s := asynqSide{asynqSettings: set, queue: testenv.Unique(b)}
+		s.redis = asynq.RedisClientOpt{Addr: testenv.Redis(b), DB: 1, PoolSize: set.connections}
 		s.cfg.Queues = map[string]int{s.queue: 1}
 		s.cfg.LogLevel = asynq.ErrorLevel
 		s.client = asynq.NewClient(s.redis)

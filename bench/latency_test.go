@@ -24,12 +24,16 @@ func BenchmarkLatency(b *testing.B) {
 		{"bare-claims", openBareClaims},
 		{"tasktier", openTasktier},
 		{"tasktier-claims", openTasktierClaims},
+		{"watermill", openWatermill(false)},
 		{"asynq", openAsynq(asynqBest)},
 		{"asynq-defaults", openAsynq(asynqDefaults)},
 		{"river", openRiver(riverBest)},
 		{"river-defaults", openRiver(riverDefaults)},
 	} {
 		b.Run(s.name, func(b *testing.B) {
+			if trial(b) {
+				return
+			}
 			latencies := latency(b, s.open(b, on), min(b.N, atMost))
 			slices.Sort(latencies)
 			b.ReportMetric(0, "ns/op")

@@ -39,6 +39,9 @@ func BenchmarkLateness(b *testing.B) {
 		{"river", openRiver(riverBest)},
 	} {
 		b.Run(s.name, func(b *testing.B) {
+			if trial(b) {
+				return
+			}
 			emptyRedis(b)
 			sys, ok := s.open(b, on).(delayer)
 			if !ok {

@@ -30,6 +30,9 @@ const locked = "report.locked"
 func BenchmarkLocked(b *testing.B) {
 	for _, waiting := range []int{0, 10_000} {
 		b.Run(fmt.Sprintf("locked=%d", waiting), func(b *testing.B) {
+			if trial(b) {
+				return
+			}
 			emptyRedis(b)
 			sys := openLocked(b, waiting)
 			sys.fill(b, b.N)
@@ -44,6 +47,9 @@ func BenchmarkLockedLatency(b *testing.B) {
 	atMost := setting(b, "BENCH_LIGHT", 400)
 	for _, waiting := range []int{0, 10_000} {
 		b.Run(fmt.Sprintf("locked=%d", waiting), func(b *testing.B) {
+			if trial(b) {
+				return
+			}
 			latencies := latency(b, openLocked(b, waiting), min(b.N, atMost))
 			slices.Sort(latencies)
 			b.ReportMetric(0, "ns/op")

@@ -23,3 +23,7 @@ func setting(b *testing.B, name string, otherwise int) int {
 
 // postgresSettings are more settings of PostgreSQL, from BENCH_POSTGRES: "synchronous_commit=off wal_level=minimal".
 func postgresSettings() []string { return strings.Fields(os.Getenv("BENCH_POSTGRES")) }
+
+// trial is whether go test tries a benchmark with one task, as it does before every run. One task shows nothing, and the
+// servers and groups of a side would have to be started for it.
+func trial(b *testing.B) bool { return b.N == 1 }

@@ -16,6 +16,12 @@ import (
 
 // openTasktierClaims is with claims in Redis and a session in etcd, as a node has them.
 func openTasktierClaims(b *testing.B, _ *servers) system {
+	s, _ := newTasktierClaims(b)
+	return s
+}
+
+func newTasktierClaims(b *testing.B) (tasktier, *claim.Store) {
+	b.Helper()
 	q := openQueue(b)
 	redis, err := root.RedisClient(config.Redis{Addresses: []string{testenv.Redis(b)}})
 	if err != nil {
@@ -42,5 +48,5 @@ func openTasktierClaims(b *testing.B, _ *servers) system {
 		b.Fatal(err)
 	}
 	store := claim.NewStore(redis, q.name)
-	return newTasktier(b, q, func(c *consumer.Config) { c.Claims, c.Members = store, members })
+	return newTasktier(b, q, func(c *consumer.Config) { c.Claims, c.Members = store, members }), store
 }

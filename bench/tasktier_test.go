@@ -41,11 +41,15 @@ func newTasktier(b *testing.B, q queue, configure func(*consumer.Config)) taskti
 func (s tasktier) send(ctx context.Context, m mail) error { return s.producer.Send(ctx, email.New(m)) }
 
 func (s tasktier) run(ctx context.Context, handle func(mail)) error {
-	mux := consumer.NewMux()
-	if err := consumer.Handle(mux, email, func(_ context.Context, m mail) error {
+	return s.serve(ctx, func(_ context.Context, m mail) error {
 		handle(m)
 		return nil
-	}); err != nil {
+	})
+}
+
+func (s tasktier) serve(ctx context.Context, handler func(context.Context, mail) error) error {
+	mux := consumer.NewMux()
+	if err := consumer.Handle(mux, email, handler); err != nil {
 		return err
 	}
 	cfg := consumer.Config{

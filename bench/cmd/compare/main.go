@@ -1,14 +1,20 @@
-// Command compare runs a benchmark of this module several times and prints what came out as Markdown: the least, the median
-// and the most of every side, ratios, and the machine. In each round every side runs once, in a process of its own with
-// fresh servers, so that neither the order nor a bad minute of the machine favours one.
+// Command compare runs the benchmarks of this module several times and writes what came out as Markdown and plots: the
+// median, the least and the most of every side, ratios, and the machine. In each round every side runs once, in a process of
+// its own with fresh servers, so that neither the order nor a bad minute of the machine favours one. A side that fails is
+// named, and the others go on.
 //
-//	go run ./cmd/compare
-//	go run ./cmd/compare -bench latency -rounds 3
-//	go run ./cmd/compare -bench lateness -rounds 1
-//	go run ./cmd/compare -scale 0.1               a look, with a tenth of the tasks
+//	go run ./cmd/compare -bench all -rounds 3 -out ../docs   all of docs/benchmarks.md, in about 20 minutes
+//	go run ./cmd/compare -bench latency -sides tasktier,river
+//	go run ./cmd/compare -scale 0.1                          a look, with a tenth of the tasks
+//	go run ./cmd/compare -from ../docs/benchmarks.txt -out DIR   the report anew, from what an earlier run found
+//
+// With -out DIR it writes DIR/benchmarks.md, DIR/images/benchmark-*.svg and, as it goes, DIR/benchmarks.txt, the values
+// themselves in the format of go's benchmarks. A benchmarks.md that is there keeps its text: what is generated stands
+// between markers, <!-- process --> and <!-- /process -->. Without -out the tables are printed.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -21,56 +27,12 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
-
-// A plan is a benchmark and the sides that take part.
-type plan struct {
-	benchmark string
-	sides     []side
-	units     []string // shown as least, median and most
-	steady    []string // units that hardly vary: shown as median
-	bases     []string // sides to which the others' ratio of the first unit is shown
-	env       []string
-}
-
-// A side runs with so many tasks that it takes some seconds.
-type side struct {
-	name  string
-	tasks int
-}
-
-var plans = map[string]plan{
-	"process": {
-		benchmark: "BenchmarkProcess",
-		sides: []side{
-			{"bare", 1_000_000}, {"bare-claims", 500_000}, {"tasktier", 1_000_000},
-			{"tasktier-claims", 500_000}, {"asynq", 100_000}, {"asynq-4-servers", 100_000}, {"river", 100_000},
-		},
-		units:  []string{"tasks/s"},
-		steady: []string{"allocs/op", "B/op", "redis-calls/task", "redis-cpu-us/task"},
-		bases:  []string{"bare", "bare-claims", "asynq", "river"},
-	},
-	"latency": {
-		benchmark: "BenchmarkLatency",
-		sides: []side{
-			{"bare", 2000}, {"bare-claims", 2000}, {"tasktier", 2000}, {"tasktier-claims", 2000},
-			{"asynq", 2000}, {"asynq-defaults", 2000}, {"river", 2000}, {"river-defaults", 2000},
-		},
-		units: []string{"ms-p50", "ms-p99", "ms-max"},
-		env:   []string{"BENCH_LIGHT=1000000"}, // the number of tasks alone decides
-	},
-	"lateness": {
-		benchmark: "BenchmarkLateness",
-		sides:     []side{{"tasktier-claims", 20_000}, {"asynq", 20_000}, {"asynq-defaults", 20_000}, {"river", 20_000}},
-		units:     []string{"ms-p50", "ms-p99", "ms-max"},
-		steady:    []string{"early", "%<=5ms", "%<=20ms", "%<=100ms", "%<=1s"},
-		env:       []string{"BENCH_DELAYED=1000000", "BENCH_DELAY=1m"},
-	},
-}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := start(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "compare:", err)
@@ -78,23 +40,78 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, out, progress io.Writer) error {
+// options are what the command line says.
+type options struct {
+	plans    []plan
+	rounds   int
+	limit    time.Duration // of one side in one round
+	scale    float64
+	from     string
+	report   report // no folder: the tables are printed
+	progress io.Writer
+}
+
+func parse(args []string, progress io.Writer) (options, error) {
+	o := options{limit: limit, progress: progress}
+	all := strings.Join(names(plans), ", ")
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	which := flags.String("bench", "process", "what to run: process, latency or lateness")
-	rounds := flags.Int("rounds", 5, "how often each side runs")
-	scale := flags.Float64("scale", 1, "factor for the number of tasks")
-	only := flags.String("sides", "", "sides to run, with commas between them; empty: all")
+	bench := flags.String("bench", "all", "what to run: all, or some of "+all+", with commas between them")
+	sides := flags.String("sides", "", "sides to run, with commas between them; empty: all")
+	flags.IntVar(&o.rounds, "rounds", 3, "how often each side runs")
+	flags.Float64Var(&o.scale, "scale", 1, "factor for the number of tasks")
+	flags.StringVar(&o.report.dir, "out", "", "folder of the report; empty: print the tables")
+	flags.BoolVar(&o.report.png, "png", false, "write the plots as PNG too")
+	flags.StringVar(&o.from, "from", "", "transcript of an earlier run: nothing is run")
 	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if o.rounds < 1 || o.scale <= 0 || flags.NArg() > 0 {
+		return o, errors.New("-rounds is at least 1, -scale above 0, and nothing follows the flags")
+	}
+	o.plans = slices.Clone(plans)
+	if *bench != "all" {
+		o.plans = nil
+		for name := range strings.SplitSeq(*bench, ",") {
+			at := slices.IndexFunc(plans, func(p plan) bool { return p.name == name })
+			if at < 0 {
+				return o, fmt.Errorf("-bench %s: there is no %s; want all, or some of %s", *bench, name, all)
+			}
+			o.plans = append(o.plans, plans[at])
+		}
+	}
+	if *sides != "" {
+		return o, o.only(strings.Split(*sides, ","))
+	}
+	return o, nil
+}
+
+// only keeps the sides with these names.
+func (o options) only(wanted []string) error {
+	for _, name := range wanted {
+		known := func(p plan) bool { return slices.ContainsFunc(p.sides, func(s side) bool { return s.name == name }) }
+		if !slices.ContainsFunc(o.plans, known) {
+			return fmt.Errorf("-sides %s: there is no %s", strings.Join(wanted, ","), name)
+		}
+	}
+	for i, p := range o.plans {
+		o.plans[i].sides = slices.DeleteFunc(slices.Clone(p.sides), func(s side) bool { return !slices.Contains(wanted, s.name) })
+	}
+	return nil
+}
+
+func start(ctx context.Context, args []string, out, progress io.Writer) error {
+	o, err := parse(args, progress)
+	if err != nil {
 		return err
 	}
-	p, ok := plans[*which]
-	if !ok || *rounds < 1 || *scale <= 0 {
-		return errors.New("-bench is process, latency or lateness, -rounds at least 1, -scale above 0")
+	if o.report.dir != "" {
+		if err := o.report.check(o.plans); err != nil {
+			return err
+		}
 	}
-	if *only != "" {
-		names := strings.Split(*only, ",")
-		p.sides = slices.DeleteFunc(slices.Clone(p.sides), func(s side) bool { return !slices.Contains(names, s.name) })
+	if o.from != "" {
+		return o.again(out)
 	}
 	dir, err := os.MkdirTemp("", "tasktier-compare-")
 	if err != nil {
@@ -106,37 +123,46 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the benchmarks: %w:\n%s", err, output)
 	}
-	got := results{}
-	for round := range *rounds {
-		for _, s := range p.sides {
-			n := max(2, int(float64(s.tasks)**scale))
-			fmt.Fprintf(progress, "round %d of %d: %s, %d tasks\n", round+1, *rounds, s.name, n)
-			if err := measure(ctx, binary, p, s.name, n, got); err != nil {
-				return err
-			}
+	t, err := o.compare(ctx, binary, "go run ./cmd/compare "+strings.Join(args, " "))
+	if err != nil {
+		return err
+	}
+	if o.report.dir == "" {
+		if err := o.show(t, out); err != nil {
+			return err
 		}
 	}
-	machine(ctx, out)
-	got.markdown(out, p)
+	if failed := slices.DeleteFunc(t.runs, func(r run) bool { return r.failure == "" }); len(failed) > 0 {
+		return fmt.Errorf("%d runs failed; the report says which", len(failed))
+	}
 	return nil
 }
 
-// measure runs one side once, in a process of its own, and adds what it reports to got.
-func measure(ctx context.Context, binary string, p plan, name string, n int, got results) error {
-	cmd := exec.CommandContext(ctx, binary, "-test.run", "^$", "-test.bench", "^"+p.benchmark+"$/^"+name+"$",
-		"-test.benchtime", fmt.Sprintf("%dx", n), "-test.timeout", "30m")
-	// The servers die with the process; an interrupt lets it end in order.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.Env = append(os.Environ(), p.env...)
-	// What servers say on their way up goes to another place, as it would come in the middle of a line of results.
-	var output, said strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &said
-	err := cmd.Run()
-	if err == nil {
-		err = got.add(name, output.String())
-	}
+// again shows what an earlier run found. The report gets its transcript too.
+func (o options) again(out io.Writer) error {
+	data, err := os.ReadFile(o.from)
 	if err != nil {
-		return fmt.Errorf("run %s: %w:\n%s%s", name, err, &output, &said)
+		return err
+	}
+	t, err := read(bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	if err := o.show(t, out); err != nil || o.report.dir == "" {
+		return err
+	}
+	return os.WriteFile(filepath.Join(o.report.dir, transcriptFile), data, 0o644)
+}
+
+// show writes the report, or prints what it would say.
+func (o options) show(t transcript, out io.Writer) error {
+	if o.report.dir != "" {
+		return o.report.write(o.plans, t)
+	}
+	t.about(out)
+	for _, p := range o.plans {
+		got, failed := t.of(p)
+		fmt.Fprintf(out, "\n## %s\n\n%s", p.title, tables(p, got, failed))
 	}
 	return nil
 }

@@ -1,79 +1,74 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// results are the values of each side and unit, a value a round.
-type results map[string]map[string][]float64
+// results are the values of a plan's sides by unit and round. A round in which the side failed has none.
+type results map[string]map[string]map[int]float64
 
-// add reads the line of a benchmark's output that holds its values: name, count, and then pairs of value and unit.
-func (r results) add(side, output string) error {
-	for line := range strings.Lines(output) {
-		fields := strings.Fields(line)
-		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+// of is what the runs of a plan have shown, and what became of those that failed.
+func (t transcript) of(p plan) (results, []run) {
+	got := results{}
+	var failed []run
+	for _, r := range t.runs {
+		if r.plan != p.name {
 			continue
 		}
-		for i := 2; i+1 < len(fields); i += 2 {
-			v, err := strconv.ParseFloat(fields[i], 64)
-			if err != nil {
-				return fmt.Errorf("read %q: %w", line, err)
-			}
-			if r[side] == nil {
-				r[side] = map[string][]float64{}
-			}
-			r[side][fields[i+1]] = append(r[side][fields[i+1]], v)
+		if r.failure != "" {
+			failed = append(failed, r)
+			continue
 		}
-		return nil
+		if got[r.side] == nil {
+			got[r.side] = map[string]map[int]float64{}
+		}
+		for unit, v := range r.values {
+			if got[r.side][unit] == nil {
+				got[r.side][unit] = map[int]float64{}
+			}
+			got[r.side][unit][r.round] = v
+		}
 	}
-	return errors.New("it reports no values")
+	return got, failed
 }
 
-// markdown writes the least, median and most of each unit, and the ratios of the first unit: the median of the rounds'
-// ratios, as both sides of a round met the same machine.
-func (r results) markdown(out io.Writer, p plan) {
-	bases := slices.DeleteFunc(slices.Clone(p.bases), func(base string) bool { return r[base] == nil })
-	header := []string{""}
-	for _, unit := range p.units {
-		header = append(header, unit+": min", "median", "max")
+// A spread is what several rounds have shown.
+type spread struct{ least, median, most float64 }
+
+// String is the median, and the range if there is one.
+func (s spread) String() string {
+	if s.least == s.most {
+		return fmt.Sprintf("**%s**", number(s.median))
 	}
-	for _, base := range bases {
-		header = append(header, "× "+base)
-	}
-	header = append(header, p.steady...)
-	row(out, header)
-	row(out, append([]string{"---"}, slices.Repeat([]string{"---:"}, len(header)-1)...))
-	for _, s := range p.sides {
-		cells := []string{s.name}
-		for _, unit := range p.units {
-			v := r[s.name][unit]
-			cells = append(cells, number(slices.Min(v)), number(median(v)), number(slices.Max(v)))
-		}
-		for _, base := range bases {
-			cells = append(cells, fmt.Sprintf("%.2f", r.ratio(s.name, base, p.units[0])))
-		}
-		for _, unit := range p.steady {
-			cell := ""
-			if v := r[s.name][unit]; len(v) > 0 {
-				cell = number(median(v))
-			}
-			cells = append(cells, cell)
-		}
-		row(out, cells)
-	}
+	return fmt.Sprintf("**%s** (%s – %s)", number(s.median), number(s.least), number(s.most))
 }
 
-func (r results) ratio(side, base, unit string) float64 {
+// spread is that of a side's unit, and whether any round has shown it.
+func (r results) spread(side, unit string) (spread, bool) {
+	v := slices.Sorted(maps.Values(r[side][unit]))
+	if len(v) == 0 {
+		return spread{}, false
+	}
+	return spread{v[0], median(v), v[len(v)-1]}, true
+}
+
+// ratio is the median of the rounds' ratios, as both sides of a round met the same machine.
+func (r results) ratio(side, base, unit string) (float64, bool) {
 	var ratios []float64
-	for i, v := range r[side][unit] {
-		ratios = append(ratios, v/r[base][unit][i])
+	for round, v := range r[side][unit] {
+		if of := r[base][unit][round]; of != 0 {
+			ratios = append(ratios, v/of)
+		}
 	}
-	return median(ratios)
+	if len(ratios) == 0 {
+		return 0, false
+	}
+	return median(ratios), true
 }
 
 func median(values []float64) float64 {
@@ -81,15 +76,70 @@ func median(values []float64) float64 {
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
-// number keeps three digits, or all before the point.
-func number(v float64) string {
-	switch {
-	case v >= 100:
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	case v >= 10:
-		return strconv.FormatFloat(v, 'f', 1, 64)
+// markdown writes a row for each side: medians with least and most, ratios of the first unit, and what is steady.
+func (r results) markdown(out io.Writer, p plan) {
+	bases := slices.DeleteFunc(slices.Clone(p.bases), func(base string) bool { return r[base] == nil })
+	header := []string{""}
+	for _, u := range p.units {
+		header = append(header, u.label)
 	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
+	for _, base := range bases {
+		header = append(header, "× "+p.label(base))
+	}
+	for _, u := range p.steady {
+		header = append(header, u.label)
+	}
+	row(out, header)
+	row(out, append([]string{"---"}, slices.Repeat([]string{"---:"}, len(header)-1)...))
+	for _, s := range p.sides {
+		if r[s.name] == nil {
+			continue
+		}
+		cells := []string{s.label}
+		for _, u := range p.units {
+			cell := ""
+			if v, ok := r.spread(s.name, u.name); ok {
+				cell = v.String()
+			}
+			cells = append(cells, cell)
+		}
+		for _, base := range bases {
+			cell := ""
+			if ratio, ok := r.ratio(s.name, base, p.units[0].name); ok {
+				cell = number(ratio)
+			}
+			cells = append(cells, cell)
+		}
+		for _, u := range p.steady {
+			cell := ""
+			if v, ok := r.spread(s.name, u.name); ok {
+				cell = number(v.median)
+			}
+			cells = append(cells, cell)
+		}
+		row(out, cells)
+	}
+}
+
+// number keeps three digits and separates thousands.
+func number(v float64) string {
+	text := strconv.FormatFloat(v, 'g', 3, 64)
+	if rounded, err := strconv.ParseFloat(text, 64); err == nil { // it is its own inverse
+		v = rounded
+	}
+	text = strconv.FormatFloat(v, 'f', -1, 64)
+	whole, fraction, _ := strings.Cut(text, ".")
+	sign := ""
+	if strings.HasPrefix(whole, "-") {
+		sign, whole = "−", whole[1:]
+	}
+	for at := len(whole) - 3; at > 0; at -= 3 {
+		whole = whole[:at] + "," + whole[at:]
+	}
+	if fraction != "" {
+		fraction = "." + fraction
+	}
+	return sign + whole + fraction
 }
 
 func row(out io.Writer, cells []string) { fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | ")) }
