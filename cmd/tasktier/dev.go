@@ -85,11 +85,10 @@ func (c *cli) dev(ctx context.Context, o devOptions) (err error) {
 	if err := c.narrow(&cfg); err != nil {
 		return err
 	}
-	log, stackLog := c.logger(zapcore.WarnLevel), zap.NewNop()
+	log := c.logger(zapcore.WarnLevel)
+	stackLog := log
 	if c.logLevel.value == "" {
-		log = untold(log)
-	} else {
-		stackLog = log // the servers call it an error when they are closed
+		log, stackLog = untold(log), graveOnly(log)
 	}
 	d := &dev{cli: c, options: o, cfg: cfg, log: log, bar: &bar{}, tally: newTally()}
 	var tasks io.ReadCloser

@@ -54,3 +54,20 @@ func (c endsLeftOut) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	}
 	return c.Core.Write(e, fields)
 }
+
+// graveOnly wraps the logger of the embedded servers, who call it an error when they are closed: what they say before they
+// end the process is let through, and the errors of Kafka, who calls none what is none.
+func graveOnly(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return graveWords{core} }))
+}
+
+type graveWords struct{ zapcore.Core }
+
+func (c graveWords) With(fields []zapcore.Field) zapcore.Core { return graveWords{c.Core.With(fields)} }
+
+func (c graveWords) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if e.Level < zapcore.DPanicLevel && (e.Level < zapcore.ErrorLevel || e.LoggerName != "kafka") {
+		return checked
+	}
+	return c.Core.Check(e, checked)
+}

@@ -29,6 +29,14 @@
 // A crash at any moment leaves a folder that the next Start can read. One
 // process at a time uses a folder: a lock file sees to that.
 //
+// # When the disk is full
+//
+// Kafka refuses what it can't write, and takes records again when there is
+// room; meanwhile commits count as long as the process lives. Etcd goes on for
+// as long as its file has room inside, and then ends the process, with a last
+// word in the log: free space and start again. Nothing that was acknowledged is
+// lost, but for commits of the while: what they covered is delivered again.
+//
 // # Where it differs from the real servers
 //
 // A Kafka partition with a data folder always keeps its last record:

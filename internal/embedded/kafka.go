@@ -6,10 +6,13 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
+
+	"github.com/tasktier/tasktier/internal/throttle"
 )
 
 type kafkaServer struct {
@@ -81,10 +84,12 @@ func (k *kafkaServer) close() error {
 }
 
 // kafkaLog passes on what kfake warns of. That its state could not be saved at
-// Close kfake tells its log alone.
+// Close kfake tells its log alone, and that the disk is full too: to clients it
+// says that something unexpected has happened.
 type kafkaLog struct {
 	log     *zap.Logger
 	closing atomic.Bool
+	full    throttle.Throttle
 
 	mu   sync.Mutex
 	errs []error
@@ -101,8 +106,22 @@ func (l *kafkaLog) Logf(level kfake.LogLevel, format string, args ...any) {
 		}
 		l.log.Error(fmt.Sprintf(format, args...))
 	case kfake.LogLevelWarn:
-		l.log.Warn(fmt.Sprintf(format, args...))
+		if err := noRoom(args); err == nil {
+			l.log.Warn(fmt.Sprintf(format, args...))
+		} else if l.full.Allow() {
+			l.log.Error("the data folder is full: Kafka takes no records and keeps no commits until there is room again", zap.Error(err))
+		}
 	}
+}
+
+// noRoom finds the error among the arguments of a message that says that the disk took no more.
+func noRoom(args []any) error {
+	for _, a := range args {
+		if err, ok := a.(error); ok && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l *kafkaLog) saveError() error {

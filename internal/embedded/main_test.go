@@ -27,7 +27,12 @@ const childVariable = "EMBEDDED_TEST_DATA"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
-		stack, err := embedded.Start(context.Background(), embedded.Config{DataDir: dir})
+		log, err := zap.NewProduction() // to standard error
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		stack, err := embedded.Start(context.Background(), embedded.Config{DataDir: dir, Log: log})
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -41,9 +46,15 @@ func TestMain(m *testing.M) {
 // child runs a stack in another process. kill ends it as a crash would.
 func child(t *testing.T, dir string) (addrs addresses, kill func()) {
 	t.Helper()
+	return childThatLogs(t, dir, os.Stderr)
+}
+
+// childThatLogs is child whose log goes to a file.
+func childThatLogs(t *testing.T, dir string, log *os.File) (addrs addresses, kill func()) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childVariable+"="+dir)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())

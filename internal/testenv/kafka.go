@@ -47,8 +47,21 @@ func (c *KafkaCluster) Addrs() []string {
 type KafkaOption func(*kafkaConfig)
 
 type kafkaConfig struct {
-	settings []string
-	jvm      []string
+	settings  []string
+	jvm       []string
+	listeners []Advertise
+}
+
+// Advertise returns the address that a broker tells clients who come to a listener of it, which listens at addr: that of
+// a proxy, say.
+type Advertise func(broker int32, addr string) (string, error)
+
+// KafkaListener gives every broker one more listener for clients, on a port of its own. Clients that come to it are sent
+// on to what advertise returns, for each broker: whoever has these addresses alone never leaves that way. It is called
+// before the brokers start, once for each. Brokers among themselves, and clients of Addrs, are not concerned. It may be
+// given several times.
+func KafkaListener(advertise Advertise) KafkaOption {
+	return func(c *kafkaConfig) { c.listeners = append(c.listeners, advertise) }
 }
 
 // KafkaSetting sets a broker property, over the defaults for tests.
@@ -65,7 +78,8 @@ func KafkaJVM(flags ...string) KafkaOption {
 
 // newKafkaCluster prepares n brokers in dir; Start starts them.
 func newKafkaCluster(home kafkaHome, dir string, n int, config kafkaConfig) (*KafkaCluster, error) {
-	ports, err := reservePorts(2 * n)
+	more := len(config.listeners)
+	ports, err := reservePorts((2 + more) * n)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +89,13 @@ func newKafkaCluster(home kafkaHome, dir string, n int, config kafkaConfig) (*Ka
 		controllers[i] = ports[n+i].addr()
 	}
 	for i := range n {
+		listeners, err := listen(int32(i+1), ports[2*n+i*more:][:more], config.listeners)
+		if err != nil {
+			ports.release()
+			return nil, err
+		}
 		broker, err := newKafkaBroker(home, dir, brokerProperties{
-			id: i + 1, addr: ports[i].addr(), controllers: controllers, extra: config.settings,
+			id: i + 1, addr: ports[i].addr(), controllers: controllers, listeners: listeners, extra: config.settings,
 		}, config.jvm)
 		if err != nil {
 			ports.release()
@@ -85,6 +104,19 @@ func newKafkaCluster(home kafkaHome, dir string, n int, config kafkaConfig) (*Ka
 		cluster.Brokers = append(cluster.Brokers, broker)
 	}
 	return cluster, nil
+}
+
+// listen asks what each of a broker's listeners advertises.
+func listen(broker int32, ports ports, advertise []Advertise) ([]listener, error) {
+	listeners := make([]listener, len(advertise))
+	for i, a := range advertise {
+		advertised, err := a(broker, ports[i].addr())
+		if err != nil {
+			return nil, fmt.Errorf("advertise broker %d: %w", broker, err)
+		}
+		listeners[i] = listener{addr: ports[i].addr(), advertised: advertised}
+	}
+	return listeners, nil
 }
 
 func newKafkaBroker(home kafkaHome, dir string, properties brokerProperties, jvm []string) (*KafkaBroker, error) {

@@ -20,9 +20,14 @@ type brokerProperties struct {
 	addr    string
 	// controllers are the controller addresses of the brokers 1, 2, ….
 	controllers []string
+	// listeners are those beside that of addr.
+	listeners []listener
 	// extra are lines that come last and win.
 	extra []string
 }
+
+// listener is one that a broker has for some of its clients.
+type listener struct{ addr, advertised string }
 
 func (p brokerProperties) encode() []byte {
 	voters := make([]string, len(p.controllers))
@@ -32,14 +37,23 @@ func (p brokerProperties) encode() []byte {
 	brokers := len(p.controllers)
 	replicas := strconv.Itoa(min(brokers, 3))
 	inSync := strconv.Itoa(min(brokers, 2))
+	listeners := "CLIENT://" + p.addr + ",CONTROLLER://" + p.controllers[p.id-1]
+	advertised := "CLIENT://" + p.addr
+	protocols := "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+	for i, l := range p.listeners {
+		name := fmt.Sprintf("CLIENT%d", i+2)
+		listeners += "," + name + "://" + l.addr
+		advertised += "," + name + "://" + l.advertised
+		protocols += "," + name + ":PLAINTEXT"
+	}
 	lines := []string{
 		"process.roles=broker,controller",
 		"node.id=" + strconv.Itoa(p.id),
 		"log.dirs=" + p.dataDir,
 		"controller.quorum.voters=" + strings.Join(voters, ","),
-		"listeners=CLIENT://" + p.addr + ",CONTROLLER://" + p.controllers[p.id-1],
-		"advertised.listeners=CLIENT://" + p.addr,
-		"listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"listeners=" + listeners,
+		"advertised.listeners=" + advertised,
+		"listener.security.protocol.map=" + protocols,
 		"inter.broker.listener.name=CLIENT",
 		"controller.listener.names=CONTROLLER",
 

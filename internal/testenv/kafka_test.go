@@ -2,7 +2,9 @@ package testenv_test
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +61,22 @@ func TestKafkaPausedAnswersAfterResume(t *testing.T) {
 	must(t, kafka.Resume())
 	must(t, <-answered)
 	wantRecords(ctx, t, kafka.Addrs(), topic, "late")
+}
+
+// TestKafkaListenerTellsOfItsOwn looks at the addresses that clients are sent on to, by the listener that they come to.
+func TestKafkaListenerTellsOfItsOwn(t *testing.T) {
+	var listens string
+	kafka := testenv.StartKafka(t, testenv.KafkaListener(func(broker int32, addr string) (string, error) {
+		listens = addr
+		return "localhost" + strings.TrimPrefix(addr, "127.0.0.1"), nil
+	}))
+	for addr, want := range map[string]string{listens: "localhost", kafka.Addr(): "127.0.0.1"} {
+		brokers, err := kadm.NewClient(newClient(t, []string{addr})).ListBrokers(limit(t))
+		must(t, err)
+		if len(brokers) != 1 || brokers[0].Host != want || fmt.Sprintf(":%d", brokers[0].Port) != addr[strings.LastIndex(addr, ":"):] {
+			t.Errorf("who comes to %s is sent on to %v, want %s", addr, brokers, want)
+		}
+	}
 }
 
 func TestKafkaClusterSurvivesABroker(t *testing.T) {
