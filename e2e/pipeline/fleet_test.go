@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/tasktier/tasktier/claim"
+	"github.com/tasktier/tasktier/e2e/internal/child"
 	"github.com/tasktier/tasktier/internal/testenv"
 	"github.com/tasktier/tasktier/internal/topic"
 	"github.com/tasktier/tasktier/producer"
@@ -109,11 +109,9 @@ const partitions = 12
 
 // A process is a node in a process of its own.
 type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	log  string
-	done chan struct{} // closed when it has ended
-	err  error         // how, if not well; after done
+	*child.Process
+	t   *testing.T
+	log string
 }
 
 func (f *fleet) start() *process {
@@ -121,22 +119,17 @@ func (f *fleet) start() *process {
 	config := f.config()
 	f.started++
 	name := fmt.Sprintf("node-%d", f.started)
-	p := &process{t: f.t, cmd: exec.Command(os.Args[0]), log: filepath.Join(f.dir, name+".log"), done: make(chan struct{})}
-	log, err := os.Create(p.log)
+	p := &process{t: f.t, log: filepath.Join(f.dir, name+".log")}
+	var err error
+	p.Process, err = child.Start(child.Command{
+		Env: []string{asNode + "=" + f.journal.path, "TASKTIER_CONFIG=" + config, "TASKTIER_NODE_NAME=" + name}, Log: p.log,
+	})
 	must(f.t, err)
-	defer log.Close()
-	p.cmd.Env = append(os.Environ(), asNode+"="+f.journal.path, "TASKTIER_CONFIG="+config, "TASKTIER_NODE_NAME="+name)
-	p.cmd.Stderr = log
-	must(f.t, p.cmd.Start())
-	go func() {
-		defer close(p.done)
-		p.err = p.cmd.Wait()
-	}()
 	f.t.Cleanup(func() { p.kill() })
 	return p
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+func (p *process) pid() int { return p.PID() }
 
 // said is what the node has logged.
 func (p *process) said() string {
@@ -148,7 +141,7 @@ func (p *process) said() string {
 
 func (p *process) signal(s syscall.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.Signal(s); err != nil {
 		p.t.Error(err)
 	}
 }
@@ -156,19 +149,18 @@ func (p *process) signal(s syscall.Signal) {
 // stop sends SIGTERM and waits for a clean end.
 func (p *process) stop() {
 	p.t.Helper()
-	p.signal(syscall.SIGTERM)
-	<-p.done
-	if p.err != nil {
-		p.t.Errorf("the node did not stop cleanly: %v", p.err)
+	if err := p.Stop(); err != nil {
+		p.t.Error(err)
 	}
 }
 
 // kill sends SIGKILL and waits for the end. It says when it was sent.
 func (p *process) kill() time.Time {
 	p.t.Helper()
-	at := time.Now()
-	p.signal(syscall.SIGKILL)
-	<-p.done
+	at, err := p.Kill()
+	if err != nil {
+		p.t.Error(err)
+	}
 	return at
 }
 

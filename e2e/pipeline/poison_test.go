@@ -1,9 +1,7 @@
 package pipeline
 
 import (
-	"errors"
 	"fmt"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -30,10 +28,9 @@ func TestPoison(t *testing.T) {
 	f.until("all are done", func() bool {
 		for i, p := range nodes {
 			select {
-			case <-p.done:
-				var exit *exec.ExitError
-				if !errors.As(p.err, &exit) || exit.ExitCode() != crashed {
-					t.Fatalf("the node ended: %v\n%s", p.err, p.said())
+			case <-p.Done():
+				if p.Code() != crashed {
+					t.Fatalf("the node ended: %v\n%s", p.Wait(), p.said())
 				}
 				deaths++
 				nodes[i] = f.start()
