@@ -6,7 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
+
+	"github.com/tasktier/tasktier/e2e/internal/realtime"
 )
 
 // suffix is how the files of a history end.
@@ -42,12 +43,12 @@ func Create(dir, process string) (*Writer, error) {
 // Process is the name of the process whose events these are.
 func (w *Writer) Process() string { return w.process }
 
-// Write adds an event, with the present time for its At. When it returns the event outlives the process: one call hands
+// Write adds an event, with the present time for its At: that of the machine, also in a process whose clock is wrong. When it returns the event outlives the process: one call hands
 // the whole line to the operating system.
 func (w *Writer) Write(e Event) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e.At = max(At(time.Now()), w.last) // the order in the file is that of what happened, whatever the clock does
+	e.At = max(At(realtime.Now()), w.last) // the order in the file is that of what happened, whatever the clock does
 	line, err := appendLine(w.line[:0], &e)
 	if err != nil {
 		return err

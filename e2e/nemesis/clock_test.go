@@ -46,6 +46,7 @@ func TestSteppedClock(t *testing.T) {
 		must(t, err)
 		var r struct {
 			Wall, Real       time.Time
+			Written          time.Time
 			Monotonic, Timer time.Duration
 			Past             bool
 		}
@@ -56,6 +57,9 @@ func TestSteppedClock(t *testing.T) {
 		}
 		if r.Real.Before(before.Truncate(time.Microsecond)) || r.Real.After(before.Add(took)) {
 			t.Errorf("%s ahead, the real time is said to be %s, not between %s and %s later", ahead, r.Real, before, took)
+		}
+		if r.Written.Before(r.Real) || r.Written.After(before.Add(took)) {
+			t.Errorf("%s ahead, a history says that it is %s, and it is %s", ahead, r.Written, r.Real)
 		}
 		if r.Timer < 20*time.Millisecond || r.Timer > took || r.Monotonic < 0 || r.Monotonic > time.Hour || r.Past {
 			t.Errorf("%s ahead, the step is felt by what is monotonic: %+v", ahead, r)

@@ -33,6 +33,7 @@ func (r *recorder) fault(f nemesis.Fault) nemesis.Fault {
 			e.Name = fmt.Sprintf("%s to %s %s #%d %s", f.Class, e.Server, f.Name, n, node.name)
 		case nemesis.ClockClass:
 			node, e.Step = r.named(strings.TrimSuffix(f.Target, " clock")), f.Step.Microseconds()
+		default: // of a process, which tells by itself what becomes of it
 		}
 		switch {
 		case f.Excuse&nemesis.Forgotten != 0:

@@ -41,7 +41,7 @@ func Start(c Command) (*Process, error) {
 		return nil, fmt.Errorf("start child: %w", err)
 	}
 	defer log.Close()
-	p := &Process{cmd: exec.Command(c.Path), done: make(chan struct{})}
+	p := &Process{cmd: exec.Command(c.Path), done: make(chan struct{})} //nolint:noctx // it outlives the call that starts it
 	p.cmd.Env = append(os.Environ(), c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = c.Out, log
 	p.cmd.SysProcAttr = dieWithParent()
