@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/consumer"
@@ -131,7 +130,7 @@ func (m *member) Wait(ctx context.Context) (*lease.Lease, error) {
 type claims struct {
 	*member
 	t     *testing.T
-	redis *miniredis.Miniredis
+	redis *memory
 	line  *line
 	store *claim.Store
 }
@@ -139,7 +138,7 @@ type claims struct {
 func newClaims(t *testing.T) *claims {
 	t.Helper()
 	r := &registry{alive: map[string]bool{}}
-	c := &claims{member: r.join(), t: t, redis: miniredis.NewMiniRedis()}
+	c := &claims{member: r.join(), t: t, redis: newMemory()}
 	c.redis.ClockTTL(true)
 	t.Cleanup(func() {
 		c.redis.Close()

@@ -46,8 +46,8 @@ func (q *queue) commits(ctx context.Context) {
 // commit tells the group the progress of those parts that made some and are still assigned. Offsets are committed nowhere
 // else.
 func (q *queue) commit(ctx context.Context, parts []*partition) error {
-	q.commitMu.Lock()
-	defer q.commitMu.Unlock()
+	q.committing <- struct{}{}
+	defer func() { <-q.committing }()
 	due := q.due(parts)
 	if len(due) == 0 {
 		return nil

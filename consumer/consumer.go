@@ -222,6 +222,9 @@ func (c *Consumer) close() {
 				q.log.Warn("leave group failed; it will notice by itself", zap.Error(err))
 			}
 			q.client.CloseAllowingRebalance()
+			// Closing takes what is buffered, an error perhaps, by a poll that nobody allows to be followed by a rebalance. If a
+			// goroutine of the client's that leaves the group comes late, it waits for that, with all the client's memory.
+			q.client.AllowRebalance()
 		})
 	}
 	leaving.Wait()

@@ -61,13 +61,19 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 func newStage(t *testing.T, dial dialer, partitions int32, others []string, opts ...kfake.Opt) *stage {
 	t.Helper()
-	opts = append(opts, kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second),
+	opts = append(opts, kfake.NumBrokers(1),
 		kfake.SeedTopics(partitions, names.Pending("tasks"), names.Dead("tasks")),
 		kfake.SeedTopics(tier.Minute.Partitions, names.RetryMinute("tasktier")), kfake.SeedTopics(tier.Hour.Partitions, names.RetryHour("tasktier")))
 	for _, q := range others {
 		opts = append(opts, kfake.SeedTopics(1, names.Pending(q), names.Dead(q)))
 	}
-	cluster, err := kfake.NewCluster(opts...)
+	return newStageOf(t, dial, opts...)
+}
+
+// newStageOf makes a stage of brokers and topics that the options name.
+func newStageOf(t *testing.T, dial dialer, opts ...kfake.Opt) *stage {
+	t.Helper()
+	cluster, err := kfake.NewCluster(append(opts, kfake.GroupMinSessionTimeout(time.Second))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,10 +83,17 @@ func newStage(t *testing.T, dial dialer, partitions int32, others []string, opts
 	return s
 }
 
+// kafka is how to reach the cluster. What costs time and shows nothing is off.
+func (s *stage) kafka(dial dialer) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.SeedBrokers(s.cluster.ListenAddrs()...), kgo.Dialer(dial), kgo.DisableClientMetrics(), kgo.ProducerBatchCompression(kgo.NoCompression()),
+	}
+}
+
 // dial returns a client of the cluster that lives as long as the test.
 func (s *stage) dial(opts ...kgo.Opt) *kgo.Client {
 	s.t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.cluster.ListenAddrs()...), kgo.Dialer(s.dialer)}, opts...)...)
+	cl, err := kgo.NewClient(append(s.kafka(s.dialer), opts...)...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -137,7 +150,7 @@ func (s *stage) flush() {
 // config is that of a consumer of "tasks".
 func (s *stage) config(mux *consumer.Mux) consumer.Config {
 	return consumer.Config{
-		Kafka:   []kgo.Opt{kgo.SeedBrokers(s.cluster.ListenAddrs()...), kgo.Dialer(s.dialer)},
+		Kafka:   s.kafka(s.dialer),
 		Queues:  []consumer.Queue{{Name: "tasks", Retry: retry.Policy{MaxAttempts: 1}}}, // a failure is final
 		Mux:     mux,
 		Node:    "test",
@@ -186,7 +199,7 @@ func (s *stage) await(n int) []consumer.Settled {
 func (s *stage) forward() {
 	s.t.Helper()
 	f, err := retry.New(retry.Config{
-		Kafka: []kgo.Opt{kgo.SeedBrokers(s.cluster.ListenAddrs()...), kgo.Dialer(s.dialer)}, Fallback: "tasks", Node: "test", Log: zaptest.NewLogger(s.t),
+		Kafka: s.kafka(s.dialer), Fallback: "tasks", Node: "test", Log: zaptest.NewLogger(s.t),
 	})
 	if err != nil {
 		s.t.Fatal(err)

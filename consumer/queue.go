@@ -36,10 +36,11 @@ type queue struct {
 	standing      int
 	standingBytes int64
 
-	// commitMu makes commits one at a time, so that an older watermark never overwrites a newer one and nothing is
-	// committed for a partition after its revocation was handled.
-	commitMu sync.Mutex
-	// rangesLimit is how many bytes of metadata the broker takes for a partition, as far as is known; under commitMu.
+	// committing is a lock that makes commits one at a time, so that an older watermark never overwrites a newer one and
+	// nothing is committed for a partition after its revocation was handled. A commit waits for brokers with it, so it is a
+	// channel: in a bubble of testing/synctest the clock goes on while somebody waits for that.
+	committing chan struct{}
+	// rangesLimit is how many bytes of metadata the broker takes for a partition, as far as is known; under committing.
 	rangesLimit int
 
 	lastPoll atomic.Int64 // Unix nanoseconds of the poll loop's last sign of life
@@ -63,6 +64,7 @@ func (c *Consumer) newQueue(cfg Queue, share *share, win *window) (*queue, error
 		share:      share,
 		log:        c.cfg.Log.With(zap.String("queue", cfg.Name)),
 		partitions: make(map[int32]*partition),
+		committing: make(chan struct{}, 1),
 
 		rangesLimit: maxRanges,
 	}

@@ -122,8 +122,8 @@ func (q *queue) await(ctx context.Context, parts []*partition, d time.Duration) 
 // forget waits for a commit that is under way: one that found the partition here must not be sent after it is gone, when
 // the group may have given this member a new generation.
 func (q *queue) forget(parts []*partition) {
-	q.commitMu.Lock()
-	defer q.commitMu.Unlock()
+	q.committing <- struct{}{}
+	defer func() { <-q.committing }()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, p := range parts {

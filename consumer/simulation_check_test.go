@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"testing/synctest"
 	"time"
 
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/coord/lease"
-	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/task"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // A plan is how a task is meant to end, if nothing happens to it.
@@ -21,6 +17,7 @@ type plan struct {
 	fails int  // attempts; simulatedAttempts of them exhaust it
 	gives bool // up at once
 	kills bool // its process
+	later time.Duration
 }
 
 // A subject is a task of a simulation: its plan, and what became of it.
@@ -31,10 +28,12 @@ type subject struct {
 
 	runs      []*stint
 	claim     claim.Claim // when last seen
-	failures  int         // in this generation, that handlers told of
-	canceled  bool        // was asked for
-	suspected bool        // its process died, or seemed to, while it ran there alone
+	notBefore time.Time
+	failures  int  // in this generation, that handlers told of
+	canceled  bool // was asked for
+	suspected bool // its process died, or seemed to, while it ran there alone
 	wasSent   bool
+	copied    bool // some of its records are in the queue more often than the product has written them
 	done      bool // a success was recorded
 }
 
@@ -49,6 +48,7 @@ type stint struct {
 	fence    int64
 	g, t, a  int
 	ended    bool
+	until    time.Time // when, and not before which moment it said that it wants to run again
 	answer   error
 	finished bool // the handler answered while its context had not ended
 }
@@ -71,22 +71,30 @@ func (m *simulation) subject(id string) *subject {
 	defer m.mu.Unlock()
 	s := m.tasks[id]
 	if s == nil {
-		d := m.dice(id, -2)
-		s = &subject{simulation: m, id: id}
-		switch n := d.IntN(40); {
-		case n < 20:
-		case n < 30:
-			s.plan.fails = 1 + d.IntN(simulatedAttempts-1)
-		case n < 33:
-			s.plan.fails = simulatedAttempts
-		case n < 38:
-			s.plan.gives = true
-		case n == 38:
-			s.plan.kills = true
-		}
+		s = &subject{simulation: m, id: id, plan: m.plan(id)}
 		m.tasks[id] = s
+		m.order = append(m.order[:len(m.order):len(m.order)], s)
 	}
 	return s
+}
+
+func (m *simulation) plan(id string) (p plan) {
+	d := m.dice(id, -2)
+	switch n := d.IntN(40); {
+	case n < 20:
+	case n < 30:
+		p.fails = 1 + d.IntN(simulatedAttempts-1)
+	case n < 33:
+		p.fails = simulatedAttempts
+	case n < 38:
+		p.gives = true
+	case n == 38:
+		p.kills = true
+	}
+	if d.IntN(6) == 0 {
+		p.later = time.Duration(1+d.IntN(4000)) * time.Millisecond
+	}
+	return p
 }
 
 func (s *subject) note(of func()) {
@@ -95,9 +103,13 @@ func (s *subject) note(of func()) {
 	of()
 }
 
-func (s *subject) sent()     { s.note(func() { s.wasSent = true }) }
 func (s *subject) asked()    { s.note(func() { s.canceled = true }) }
 func (s *subject) replayed() { s.note(func() { s.failures = 0 }) }
+
+func (s *subject) before() (at time.Time) {
+	s.note(func() { at = s.notBefore })
+	return at
+}
 
 // wrong tells of a violation; s.mu is held.
 func (s *subject) wrong(format string, args ...any) {
@@ -112,8 +124,8 @@ func (m *simulation) enter(p *process, ctx context.Context, tk *task.Task) *stin
 	defer m.mu.Unlock()
 	r := &stint{of: s, number: len(s.runs), process: p, fence: task.Fence(ctx), ctx: ctx, g: tk.Generation, t: tk.Turn, a: tk.Attempt}
 	r.session = s.claim.Owner
-	r.lease = m.leaseOf(p, r.session)
-	m.log = append(m.log, fmt.Sprintf("%s %s %d.%d.%d run %d starts at %s, fence %d", time.Now().Format("04:05.000"), s.id, r.g, r.t, r.a, r.number, p.cfgNode(), r.fence))
+	r.lease = p.leaseOf(r.session)
+	m.note("%s %d.%d.%d run %d starts at %s, fence %d", s.id, r.g, r.t, r.a, r.number, p.prefix, r.fence)
 	if !m.flush {
 		if is := s.claim; is.State != claim.Running || is.Fence != r.fence {
 			s.wrong("a handler starts under fence %d and the claim %q", r.fence, is)
@@ -127,12 +139,31 @@ func (m *simulation) enter(p *process, ctx context.Context, tk *task.Task) *stin
 		if s.done && r.g == 0 {
 			s.wrong("a finished task starts again")
 		}
+		if r.a > 1+s.failures {
+			s.wrong("attempt %d after %d failures", r.a, s.failures)
+		}
 	}
-	if r.a > 1+s.failures && !m.flush {
-		s.wrong("attempt %d after %d failures", r.a, s.failures)
-	}
+	s.early(r)
 	s.runs = append(s.runs, r)
 	return r
+}
+
+// early checks that a run does not start before its time: that which its task was sent with, and the earliest that a run of
+// the turn before has asked for.
+func (s *subject) early(r *stint) {
+	now := time.Now()
+	if now.Before(s.notBefore) && r.g == 0 {
+		s.wrong("it starts %v before its time", s.notBefore.Sub(now))
+	}
+	var asked time.Time
+	for _, before := range s.runs {
+		if before.g == r.g && before.t == r.t-1 && before.ended && (asked.IsZero() || before.until.Before(asked)) {
+			asked = before.until
+		}
+	}
+	if now.Before(asked) {
+		s.wrong("turn %d starts %v early", r.t, asked.Sub(now))
+	}
 }
 
 // follows checks what must hold between an earlier run and a new one; s.mu is held.
@@ -144,7 +175,7 @@ func (s *subject) follows(before, r *stint) {
 		s.wrong("fence %d after %d", r.fence, before.fence)
 	case before.over():
 	case !before.ended:
-		s.wrong("two live sessions in one attempt: run %d of %s goes on", before.number, before.process.cfgNode())
+		s.wrong("two live sessions in one attempt: run %d of %s goes on", before.number, before.process.prefix)
 	case before.g < r.g:
 	case before.finished && before.answer == nil:
 		s.wrong("run %d had succeeded", before.number)
@@ -156,9 +187,7 @@ func (s *subject) follows(before, r *stint) {
 // given says whether a run was given up for another reason than the end of its session: it was canceled, or taken over.
 func given(r *stint) bool { return r.ctx.Err() != nil }
 
-func (p *process) cfgNode() string { return p.prefix }
-
-func (m *simulation) leaseOf(p *process, session string) *lease.Lease {
+func (p *process) leaseOf(session string) *lease.Lease {
 	if l := p.member.Lease(); l != nil && l.ID() == session {
 		return l
 	}
@@ -171,12 +200,31 @@ func (m *simulation) leaseOf(p *process, session string) *lease.Lease {
 func (m *simulation) leave(r *stint, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r.ended, r.answer, r.finished = true, err, r.ctx.Err() == nil
+	r.ended, r.answer, r.finished, r.until = true, err, r.ctx.Err() == nil, time.Now()
 	var snoozed *task.SnoozeError
-	if err != nil && r.finished && !errors.As(err, &snoozed) {
+	var failed *task.RetryAfterError
+	switch {
+	case errors.As(err, &snoozed):
+		r.until = r.until.Add(snoozed.Delay)
+	case errors.As(err, &failed):
+		r.until = r.until.Add(failed.Delay)
+	}
+	if err != nil && r.finished && snoozed == nil {
 		r.of.failures++
 	}
-	m.log = append(m.log, fmt.Sprintf("%s %s run %d ends: %v (context %v)", time.Now().Format("04:05.000"), r.of.id, r.number, err, r.ctx.Err()))
+	m.note("%s run %d ends: %v (context %v)", r.of.id, r.number, err, r.ctx.Err())
+}
+
+// zombies checks that nothing runs on in a session that is over, but for handlers that do not obey their contexts.
+func (s *subject) zombies() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.runs {
+		lost, ok := s.lost[r.session]
+		if ok && !r.ended && r.ctx.Err() == nil && time.Since(lost) > time.Second {
+			s.wrong("run %d goes on, and its context too, %v after its session was over", r.number, time.Since(lost))
+		}
+	}
 }
 
 // expire ends a session for the others. What it still runs alone then may be taken for poison, whether its process has died
@@ -185,7 +233,7 @@ func (m *simulation) expire(session string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.c.set(session, false)
-	for _, s := range m.tasks {
+	for _, s := range m.order {
 		if is := m.c.look(s.id); is.Owner == session && is.State == claim.Running && is.Flags&claim.Alone != 0 {
 			s.suspected = true
 		}
@@ -199,7 +247,7 @@ func (s *subject) look() {
 	was, is := s.claim, s.c.look(s.id)
 	s.claim = is
 	if is != was {
-		s.log = append(s.log, fmt.Sprintf("%s %s says %q", time.Now().Format("04:05.000"), s.id, is))
+		s.simulation.note("%s says %q", s.id, is)
 	}
 	if is.State == claim.Succeeded && is.Generation == 0 {
 		s.done = true
@@ -214,81 +262,6 @@ func (s *subject) look() {
 		s.wrong("the claim %q went back to %q", was, is)
 	case was.State.Terminal() && is.Generation == was.Generation && is.State != was.State:
 		s.wrong("the claim %q of a task that had ended became %q", was, is)
-	}
-}
-
-// tick lets a little time pass and looks at everything.
-func (m *simulation) tick() {
-	time.Sleep(250 * time.Millisecond)
-	synctest.Wait()
-	for i := range len(m.tasks) {
-		m.subject(fmt.Sprintf("job-%d", i)).look()
-	}
-	if !m.flush {
-		m.commits()
-	}
-}
-
-// commits checks that an offset is committed only if its record is settled: its task has come further, or another record
-// of the same turn is there to go on with.
-func (m *simulation) commits() {
-	for _, prefix := range []string{"red", "green", "blue"} {
-		info := m.s.cluster.GroupInfo(names.Group(prefix, "tasks"))
-		if info == nil {
-			continue
-		}
-		m.courier.mu.Lock()
-		for _, l := range m.courier.seen {
-			below := func(l lying) bool {
-				return l.pending && l.offset < info.Commits[names.Pending("tasks")][l.partition].Offset
-			}
-			if !below(l) || l.checked[prefix] {
-				continue
-			}
-			of := m.subject(l.id)
-			m.mu.Lock()
-			is := of.claim
-			m.mu.Unlock()
-			ok := is.Generation > l.g || is.Generation == l.g && (is.Turn > l.t || is.State.Terminal())
-			for _, other := range m.courier.seen {
-				ok = ok || other.id == l.id && (other.g > l.g || other.g == l.g && other.t >= l.t) && !below(other)
-			}
-			if !ok {
-				m.t.Errorf("%s %s: %s has committed %d.%d at %d/%d, and its claim says %q", time.Now().Format("04:05.000"), l.id, prefix, l.g, l.t, l.partition, l.offset, is)
-			}
-			l.checked[prefix] = true
-		}
-		m.courier.mu.Unlock()
-	}
-}
-
-// over says whether all groups have committed all there is, and nothing waits.
-func (m *simulation) over(prefixes []string) bool {
-	m.courier.mu.Lock()
-	waiting := m.courier.waiting
-	m.courier.mu.Unlock()
-	if waiting > 0 {
-		return false
-	}
-	for _, prefix := range prefixes {
-		info := m.s.cluster.GroupInfo(names.Group(prefix, "tasks"))
-		for _, p := range m.s.cluster.PartitionInfos(names.Pending("tasks")) {
-			if info == nil || info.Commits[names.Pending("tasks")][p.Partition].Offset < p.HighWatermark {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// unfinished tells what did not end.
-func (m *simulation) unfinished(prefixes []string) {
-	m.t.Errorf("it does not come to an end: %d wait in the tiers", m.courier.waiting)
-	for _, prefix := range prefixes {
-		info := m.s.cluster.GroupInfo(names.Group(prefix, "tasks"))
-		for _, p := range m.s.cluster.PartitionInfos(names.Pending("tasks")) {
-			m.t.Logf("%s: committed %d of %d in %d", prefix, info.Commits[names.Pending("tasks")][p.Partition].Offset, p.HighWatermark, p.Partition)
-		}
 	}
 }
 
@@ -311,7 +284,7 @@ func (m *simulation) verdict() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, s := range m.tasks {
+	for _, s := range m.order {
 		succeeded := false
 		for _, r := range s.runs {
 			succeeded = succeeded || r.ended && r.answer == nil
@@ -341,73 +314,4 @@ func (m *simulation) verdict() {
 			s.wrong("it died as %s, which was not planned", reason)
 		}
 	}
-}
-
-// A courier is the retry tiers' way back to the queue, at the due time or soon after, and now and then twice. It notes
-// every record that it sees.
-type courier struct {
-	*simulation
-	mu      sync.Mutex
-	seen    []lying
-	waiting int // in the tiers
-}
-
-// A lying record.
-type lying struct {
-	pending   bool
-	partition int32
-	offset    int64
-	id        string
-	g, t      int
-	checked   map[string]bool
-}
-
-func (m *simulation) deliver(prefixes []string) *courier {
-	k := &courier{simulation: m}
-	topics := []string{names.Pending("tasks")}
-	for _, prefix := range prefixes {
-		topics = append(topics, names.RetryMinute(prefix)) // nothing is due later than an hour ahead
-	}
-	client := m.s.dial(kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	m.t.Cleanup(func() {
-		cancel()
-		<-done
-	})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			client.PollFetches(ctx).EachRecord(k.see)
-		}
-	}()
-	return k
-}
-
-func (k *courier) see(r *kgo.Record) {
-	var tk task.Task
-	stamp, err := record.ReadStamp(r)
-	if err := errors.Join(err, record.Decode(r, &tk)); err != nil {
-		k.t.Error(err)
-	}
-	pending := r.Topic == names.Pending("tasks")
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.seen = append(k.seen, lying{pending, r.Partition, r.Offset, tk.ID, tk.Generation, tk.Turn, map[string]bool{}})
-	if pending {
-		return
-	}
-	k.waiting++
-	d := k.dice(tk.ID, -1000-int(r.Offset)-tk.Turn)
-	copies := 1 + max(0, d.IntN(8)-6)
-	time.AfterFunc(max(time.Until(stamp.Due), 0), func() {
-		for range copies {
-			to := record.Move(r, names.Pending("tasks"), r.Key, record.Stamp{Generation: tk.Generation, Turn: tk.Turn, Attempt: tk.Attempt, Err: stamp.Err, FirstErr: stamp.FirstErr})
-			to.Partition = int32(d.IntN(2))
-			k.produce(to)
-		}
-		k.mu.Lock()
-		k.waiting--
-		k.mu.Unlock()
-	})
 }

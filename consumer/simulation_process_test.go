@@ -1,53 +1,64 @@
 package consumer_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
-	"math/rand/v2"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/consumer"
-	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
 )
 
-// A process of a simulation: a node with its own ways to Kafka and Redis and its own session. All processes see every
-// record, each in a group of its own, as members of one group can't be had in a bubble (see playReal): so they all compete
-// for every task, all the time.
+// A process of a simulation: a consumer and a forwarder, with their own ways to Kafka and Redis and one session. Where each
+// has a group of its own, all see every record: so they compete for every task, all the time. Where they are members of one
+// group, they hand partitions to each other.
 type process struct {
 	*simulation
-	prefix string
-	member *member
-	redis  *line
-	node   *node
-	dead   chan struct{} // closed when it was killed, or has ended
-	left   chan struct{} // closed when its group is free for the next one
-	gone   atomic.Bool   // somebody is at its end
-	ending bool          // it was told to stop; under simulation.mu
+	prefix     string
+	name       string // of its node, and so of its members of groups
+	member     *member
+	redis      *line
+	kafka      *line
+	node       *node
+	forwarding context.CancelFunc
+	forwarded  chan struct{} // closed when the forwarder has ended
+	dead       chan struct{} // closed when it was killed, or has ended
+	left       chan struct{} // closed when the next one may start
+	gone       atomic.Bool   // somebody is at its end
+	ending     bool          // it was told to stop; under simulation.mu
+	dials      int           // of Redis, so far; under simulation.mu
 }
 
-// spawn starts a process; its group goes on where the last one of the prefix was.
+// spawn starts a process; its groups go on where the last one of the prefix was.
 func (m *simulation) spawn(prefix string) *process {
-	p := &process{simulation: m, prefix: prefix, member: m.c.join(), dead: make(chan struct{}), left: make(chan struct{})}
-	p.redis = &line{dial: func(context.Context, string, string) (net.Conn, error) {
-		conn, err := m.c.redis.Dial()
-		return &frail{Conn: conn, simulation: m}, err
-	}}
+	p := &process{
+		simulation: m, prefix: prefix, member: m.c.join(),
+		dead: make(chan struct{}), left: make(chan struct{}), forwarded: make(chan struct{}),
+	}
+	p.redis = &line{dial: p.dialRedis}
+	p.kafka = &line{dial: m.s.dialer}
+	p.name = p.member.session()
 	cfg := m.s.config(p.mux())
-	cfg.Prefix, cfg.Node = prefix, p.member.Lease().ID()
+	cfg.Kafka = m.reach(p.kafka.Dial)
+	cfg.Prefix, cfg.Node = m.installation(prefix), p.name
 	cfg.Concurrency, cfg.Drain, cfg.SessionTimeout = 4, 5*time.Second, 6*time.Second
 	cfg.Queues[0].Retry.MaxAttempts = simulatedAttempts
-	cfg.MaxPin = 15 * time.Second
+	cfg.MaxPin = 8 * time.Second
 	cfg.Claims, cfg.Members = claim.NewStore(m.c.dial(p.redis), "tasktier"), p.member
+	cfg.Log = zaptest.NewLogger(m.t).Named(cfg.Node)
 	p.node = m.s.start(cfg)
+	p.forward(cfg.Log)
 	m.logf("%s starts as %s", prefix, cfg.Node)
 	return p
 }
@@ -58,9 +69,34 @@ func (p *process) mux() *consumer.Mux {
 	return mux
 }
 
+// forward starts the forwarder.
+func (p *process) forward(log *zap.Logger) {
+	cfg := retry.Config{
+		Kafka:  append(p.reach(p.kafka.Dial), kgo.ClientID(p.name)),
+		Prefix: p.installation(p.prefix), Fallback: "tasks", Node: p.name, SessionTimeout: 6 * time.Second, Log: log,
+	}
+	if p.tight {
+		cfg.MaxBytes = 2 << 10
+	}
+	f, err := retry.New(cfg)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.forwarding = cancel
+	go func() {
+		defer close(p.forwarded)
+		if err := f.Run(ctx); err != nil {
+			p.t.Errorf("forwarder: %v", err)
+		}
+	}()
+}
+
 // kill ends the process as SIGKILL does, as far as others can tell: it records nothing any more, neither a claim nor an
-// offset. (Cutting it off from Kafka would be nearer to the truth, but then kgo waits on locks, see playReal. What it still
-// writes there it might have written before.) Its session is gone a little later.
+// offset, and is cut off from Kafka, if not at once: what it still writes there it might have written before. Its session
+// is gone a little later. What is left of it here ends by itself, as if in another world.
+//
+// Where a bubble does not understand the locks of Kafka's client, it is not cut off from Kafka.
 func (p *process) kill() {
 	if !p.gone.CompareAndSwap(false, true) {
 		return
@@ -68,21 +104,41 @@ func (p *process) kill() {
 	p.logf("%s is killed", p.member.session())
 	close(p.dead)
 	p.redis.cut()
-	mute := p.s.cluster.Fault(kfake.Fault{
-		Keys: []kmsg.Key{kmsg.OffsetCommit}, Group: names.Group(p.prefix, "tasks"), Err: kerr.UnknownMemberID, Count: -1,
-	})
+	unmute := p.mute()
 	p.node.Abort()
 	session := p.distrust()
 	p.others.Go(func() {
-		defer close(p.left)
+		if synctests {
+			p.groups.settled(p.installation(p.prefix))
+			p.kafka.cut()
+			unmute()
+		}
+		p.forwarding()
 		time.Sleep(2 * time.Second)
 		p.expire(session)
+		p.groups.gone(p.name)
+		if synctests {
+			close(p.left)
+		} else {
+			defer close(p.left)
+		}
 		_ = p.node.stop() // a handler may have been left
-		mute.Remove()
+		<-p.forwarded
+		unmute()
 	})
 }
 
-// stop ends the process in order.
+// mute lets the process commit nothing until the function that it returns is called.
+func (p *process) mute() (unmute func()) {
+	return p.s.cluster.Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnknownMemberID, Count: -1,
+		When: func(r kmsg.Request) bool {
+			return strings.HasPrefix(r.(*kmsg.OffsetCommitRequest).MemberID, p.name+"-")
+		}, //nolint:forcetypeassert // by Keys
+	}).Remove
+}
+
+// stop ends the process in order, as a node does: the forwarder last.
 func (p *process) stop() {
 	if !p.gone.CompareAndSwap(false, true) {
 		return
@@ -95,7 +151,10 @@ func (p *process) stop() {
 	if err := p.node.stop(); err != nil && !errors.Is(err, consumer.ErrAbandoned) {
 		p.t.Error(err)
 	}
+	p.forwarding()
+	<-p.forwarded
 	p.logf("%s has stopped", p.member.session())
+	p.groups.gone(p.name) // its farewell may have been lost
 	close(p.dead)
 	p.redis.cut()
 	p.expire(p.distrust())
@@ -103,15 +162,7 @@ func (p *process) stop() {
 
 // loseSession lets the process be silent for too long: it knows first.
 func (p *process) loseSession(silence time.Duration) {
-	select {
-	case <-p.dead:
-		return
-	default:
-	}
-	p.mu.Lock()
-	ending := p.ending
-	p.mu.Unlock()
-	if ending || p.member.Lease() == nil {
+	if p.over() || p.member.Lease() == nil {
 		return
 	}
 	session := p.distrust()
@@ -126,6 +177,37 @@ func (p *process) loseSession(silence time.Duration) {
 			p.logf("%s becomes %s", session, p.member.open())
 		}
 	})
+}
+
+// over says whether the process has ended or is about to.
+func (p *process) over() bool {
+	select {
+	case <-p.dead:
+		return true
+	default:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ending
+}
+
+// silence cuts a line of the process for a while.
+func (p *process) silence(what string, l *line, d time.Duration) {
+	if p.over() {
+		return
+	}
+	if l == p.kafka {
+		p.groups.settled(p.installation(p.prefix))
+	}
+	p.logf("no way to %s for %s, for %v", what, p.prefix, d)
+	l.cut()
+	time.Sleep(d)
+	select {
+	case <-p.dead:
+	default:
+		l.mend()
+		p.logf("a way to %s for %s", what, p.prefix)
+	}
 }
 
 func (p *process) distrust() string {
@@ -144,40 +226,13 @@ func (m *member) session() string {
 	return "one without a session"
 }
 
-// A frail connection to Redis is slow at times, and breaks at times: before a call of a script gets through, or before its
-// reply does. (What else go-redis does it does under locks, under which a bubble's clock stands still.)
-type frail struct {
-	net.Conn
-	*simulation
-	calling atomic.Bool
-}
-
-func (f *frail) chance(of float64) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.network.Float64() < of*f.faults
-}
-
-func (f *frail) Write(b []byte) (int, error) {
-	if !bytes.Contains(b, []byte("evalsha")) {
-		return f.Conn.Write(b)
+func (p *process) dialRedis(context.Context, string, string) (net.Conn, error) {
+	conn, err := p.c.redis.Dial()
+	if err != nil {
+		return nil, err
 	}
-	f.calling.Store(true)
-	if f.chance(0.02) {
-		f.Close()
-		return 0, io.ErrClosedPipe
-	}
-	if f.chance(0.05) {
-		time.Sleep(time.Duration(50+rand.IntN(500)) * time.Millisecond)
-	}
-	return f.Conn.Write(b)
-}
-
-func (f *frail) Read(b []byte) (int, error) {
-	n, err := f.Conn.Read(b)
-	if err == nil && f.calling.Swap(false) && f.chance(0.02) {
-		f.Close() // the call has been obeyed
-		return 0, io.ErrUnexpectedEOF
-	}
-	return n, err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dials++
+	return &frail{Conn: conn, of: p.frail, dice: p.dice("redis/"+p.member.session(), p.dials)}, nil
 }

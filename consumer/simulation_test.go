@@ -1,181 +1,169 @@
 package consumer_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
-	"os"
-	"strconv"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/internal/names"
-	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/internal/tier"
-	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const (
-	simulatedAttempts = 4
-	simulatedTasks    = 25
-	// script is how long things happen to the processes of a simulation, and ending how long the rest may take.
-	script = 25 * time.Second
-	ending = 3 * time.Minute
-)
-
-// The protocol as a whole: three processes compete for tasks that succeed, fail, snooze, ignore their contexts or take their
-// process down; processes are killed, stopped, and lose their sessions; connections to Redis break; records come twice;
-// tasks are canceled and replayed; and in every fourth simulation Redis is emptied. What must hold is in
-// simulation_check_test.go.
+// The product as a whole, but for etcd: three processes, each a consumer and a forwarder of the retry tiers, compete for
+// tasks that succeed, fail, snooze, are not due yet, ignore their contexts or take their process down. Processes are killed,
+// stopped, and lose their sessions; connections to Redis and Kafka break; brokers answer with errors, some of which are
+// lies; records come twice; tasks are canceled and replayed; and in every fourth simulation Redis is emptied. Brokers, Redis
+// and the clock are in memory, in a bubble of testing/synctest. What must hold is in simulation_check_test.go for tasks and
+// simulation_log_test.go for logs and commits.
 //
-// TASKTIER_SEEDS says how many simulations to run, default 16, and TASKTIER_SEED which one alone. What happens follows from
-// the seed; in which order goroutines run that could run at once does not, so a seed that failed may have to be run more
-// than once.
+//	go test -tags synctests -run TestSimulation ./consumer                                      a few
+//	TASKTIER_SEEDS=5000 go test -tags synctests -v -timeout 1h -run TestSimulation ./consumer   many, on all cores
+//	TASKTIER_SEED=17 go test -tags synctests -count 10 -run TestSimulation ./consumer           one, again and again
+//
+// With -tags synctests, Kafka's client uses locks that a bubble understands. Only then can processes be members of one
+// group, which waits for them when others come and go, and only then can they be cut off from Kafka, and groups be disturbed;
+// that is what to run, and what ./check does. Without, each has groups of its own.
+//
+// What happens, when, and what handlers do follows from the seed; which of two goroutines goes first that could both go,
+// how long a pause with jitter is, and in which order Go's maps are walked does not. So a seed that failed may have to be
+// run more than once to fail again. A failure prints what happened, and the command.
 func TestSimulation(t *testing.T) {
-	seeds := 16
-	if text := os.Getenv("TASKTIER_SEEDS"); text != "" {
-		seeds, _ = strconv.Atoi(text)
+	seeds, spread := seedsToRun(t)
+	if spread {
+		spreadSeeds(t, seeds)
+		return
 	}
-	first := 0
-	if text := os.Getenv("TASKTIER_SEED"); text != "" {
-		first, _ = strconv.Atoi(text)
-		seeds = 1
-	}
-	for seed := range seeds {
-		t.Run(fmt.Sprintf("seed=%d", first+seed), func(t *testing.T) { simulate(t, uint64(first+seed)) })
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a simulation has little that lasts, and much that does not
+	for seed := seeds.from; seed < seeds.to; seed++ {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { newSimulation(t, uint64(seed)).play() })
+		})
 	}
 }
 
 // A simulation is all that happens in one.
 type simulation struct {
+	world
 	t      *testing.T
 	s      *stage
 	c      *claims
 	seed   uint64
-	faults float64 // how frail the connections to Redis are; 0: not
-	flush  bool    // Redis is emptied in it
 	others sync.WaitGroup
+	watch  *watch
+	groups *groups
 
-	mu      sync.Mutex
-	network *rand.Rand
-	tasks   map[string]*subject
-	lost    map[string]time.Time // when sessions ended for themselves
-	log     []string
-	courier *courier
+	mu     sync.Mutex
+	tasks  map[string]*subject
+	order  []*subject           // as they were first heard of
+	lost   map[string]time.Time // when sessions ended for themselves
+	faults []*kfake.FaultHandle
+	log    []string
 }
 
-func simulate(t *testing.T, seed uint64) {
-	synctest.Test(t, func(t *testing.T) {
-		prefixes := []string{"red", "green", "blue"}
-		virtual := new(kfake.VirtualNetwork)
-		opts := []kfake.Opt{kfake.Ports(9092), kfake.ListenFn(virtual.Listen)}
-		for _, prefix := range prefixes {
-			opts = append(opts, kfake.SeedTopics(tier.Minute.Partitions, names.RetryMinute(prefix)))
-		}
-		m := &simulation{
-			t: t, s: newStage(t, virtual.DialContext, 2, nil, opts...), c: newClaims(t), seed: seed,
-			faults: []float64{0, 1, 1, 3}[seed%4], flush: seed%4 == 2, network: rand.New(rand.NewPCG(seed, 1)), tasks: map[string]*subject{}, lost: map[string]time.Time{},
-		}
-		defer m.tell()
-		m.courier = m.deliver(prefixes)
-		m.play(prefixes)
-	})
+// A world is what a simulation is like as a whole.
+type world struct {
+	together bool              // processes are members of the same groups; else each has its own
+	prefixes []string          // of processes
+	brokers  int               // Kafka's
+	frail    float64           // how frail the connections to Redis are; 0: not
+	flush    bool              // Redis is emptied in it
+	tight    bool              // forwarders have little memory
+	jobs     int               // how many tasks there are
+	script   time.Duration     // how long things happen
+	appetite map[happening]int // for what
 }
 
-func (m *simulation) logf(format string, args ...any) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.log = append(m.log, time.Now().Format("04:05.000 ")+fmt.Sprintf(format, args...))
-}
+// simulatedAttempts of a task exhaust it.
+const simulatedAttempts = 4
 
-// tell prints what happened, if it was wrong.
-func (m *simulation) tell() {
-	if m.t.Failed() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.t.Logf("seed %d:", m.seed)
-		for _, line := range m.log {
-			m.t.Log(line)
-		}
+// ending is how long all may take to come to an end once nothing happens any more.
+const ending = 12 * time.Minute
+
+func newSimulation(t *testing.T, seed uint64) *simulation {
+	m := &simulation{t: t, seed: seed, tasks: make(map[string]*subject), lost: make(map[string]time.Time)}
+	m.world = m.imagine()
+	virtual := new(kfake.VirtualNetwork)
+	ports := make([]int, m.brokers)
+	for i := range ports {
+		ports[i] = 9092 + i
 	}
+	opts := []kfake.Opt{kfake.NumBrokers(m.brokers), kfake.Ports(ports...), kfake.ListenFn(virtual.Listen)}
+	for _, prefix := range m.installations() {
+		opts = append(opts,
+			kfake.SeedTopics(tier.Minute.Partitions, names.RetryMinute(prefix)),
+			kfake.SeedTopics(tier.Hour.Partitions, names.RetryHour(prefix)))
+	}
+	m.c = newClaims(t)
+	m.s = newStageOf(t, m.far(virtual.DialContext), append(opts, kfake.SeedTopics(2, names.Pending("tasks"), names.Dead("tasks")))...)
+	m.s.client = m.s.dial(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProduceRequestTimeout(ownTimeout))
+	m.watch, m.groups = m.newWatch(), newGroups(m)
+	return m
 }
 
-// dice are those of one thing that happens, so that they fall as they fall whatever else happens.
-func (m *simulation) dice(what string, n int) *rand.Rand {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%s/%d", what, n)
-	return rand.New(rand.NewPCG(m.seed, h.Sum64()))
+// imagine draws a world.
+func (m *simulation) imagine() world {
+	d := m.dice("world", 0)
+	w := world{
+		together: synctests && d.IntN(3) > 0,
+		prefixes: []string{"red", "green", "blue"},
+		brokers:  1 + max(0, d.IntN(4)-2),
+		frail:    []float64{0, 1, 1, 3}[d.IntN(4)],
+		flush:    m.seed%4 == 2,
+		tight:    d.IntN(4) == 0,
+		jobs:     6 + d.IntN(10),
+		script:   4*time.Second + time.Duration(d.IntN(9))*time.Second,
+		appetite: make(map[happening]int),
+	}
+	for e := range happening(happenings) {
+		// Some have none, so that simulations differ in more than the order of what happens.
+		w.appetite[e] = []int{0, 1, 1, 1, 4}[d.IntN(5)]
+	}
+	if !w.flush {
+		w.appetite[redisIsEmptied] = 0
+	}
+	if !synctests { // groups must not be waited for
+		w.brokers, w.appetite[kafkaIsCut], w.appetite[kafkaMoves] = 1, 0, 0
+	}
+	return w
 }
 
-// play lets things happen, and then waits until all tasks have ended.
-func (m *simulation) play(prefixes []string) {
-	random := m.dice("script", 0)
+// installations are the prefixes of groups and tiers.
+func (m *simulation) installations() []string {
+	if m.together {
+		return m.prefixes[:1]
+	}
+	return m.prefixes
+}
+
+// installation is the prefix of the groups and tiers of a process.
+func (m *simulation) installation(process string) string {
+	if m.together {
+		return m.prefixes[0]
+	}
+	return process
+}
+
+// play lets things happen, waits until all tasks have ended, and judges.
+func (m *simulation) play() {
+	defer m.tell()
 	processes := make(map[string]*process)
-	for _, prefix := range prefixes {
+	for _, prefix := range m.prefixes {
 		processes[prefix] = m.spawn(prefix)
 	}
-	for i := range simulatedTasks {
-		m.subject(fmt.Sprintf("job-%d", i))
-	}
-	sent := 0
-	began := time.Now()
-	for time.Since(began) < script {
-		m.tick()
-		prefix := prefixes[random.IntN(len(prefixes))]
-		p := processes[prefix]
-		id := fmt.Sprintf("job-%d", random.IntN(simulatedTasks))
-		if sent < simulatedTasks && random.IntN(2) == 0 {
-			m.send(fmt.Sprintf("job-%d", sent))
-			sent++
-		}
-		switch random.IntN(36) {
-		case 0:
-			p.kill()
-		case 1:
-			m.others.Go(p.stop)
-		case 2, 9:
-			p.loseSession(time.Duration(random.IntN(5000)) * time.Millisecond)
-		case 3, 4:
-			m.send(id) // once more
-		case 5:
-			m.cancel(id)
-		case 6:
-			m.replay(id)
-		case 7:
-			silence := time.Duration(random.IntN(8000)) * time.Millisecond
-			m.others.Go(func() {
-				m.logf("no way to redis for %s for %v", p.prefix, silence)
-				p.redis.cut()
-				time.Sleep(silence)
-				select {
-				case <-p.dead:
-				default:
-					p.redis.mend()
-				}
-			})
-		case 8:
-			if m.flush {
-				m.logf("redis is emptied")
-				m.c.redis.FlushAll()
-			}
-		}
-		m.respawn(processes)
-	}
-	for ; sent < simulatedTasks; sent++ {
-		m.send(fmt.Sprintf("job-%d", sent))
-	}
-	for limit := time.Now().Add(ending); !m.over(prefixes); {
+	m.happen(processes)
+	m.calm()
+	for limit := time.Now().Add(ending); !m.over(); {
 		m.respawn(processes)
 		m.tick()
 		if time.Now().After(limit) {
-			m.unfinished(prefixes)
+			m.unfinished()
 			break
 		}
 	}
@@ -189,92 +177,61 @@ func (m *simulation) play(prefixes []string) {
 
 // respawn starts a process anew for each that has ended.
 func (m *simulation) respawn(processes map[string]*process) {
-	for prefix, p := range processes {
+	for _, prefix := range m.prefixes {
 		select {
-		case <-p.left:
+		case <-processes[prefix].left:
 			processes[prefix] = m.spawn(prefix)
 		default:
 		}
 	}
 }
 
-func (m *simulation) send(id string) {
-	m.subject(id).sent()
-	tk := task.New("job", nil, task.ID(id), task.Source("/test"))
-	r := record.Encode(tk, names.Pending("tasks"))
-	r.Partition = int32(m.dice(id, -1).IntN(2))
-	m.produce(r)
-}
-
-// produce returns when the record is in its log.
-func (m *simulation) produce(r *kgo.Record) {
-	if err := m.s.client.ProduceSync(context.Background(), r).FirstErr(); err != nil {
-		m.t.Errorf("send: %v", err)
+// tick lets a little time pass and looks at everything.
+func (m *simulation) tick() {
+	time.Sleep(250 * time.Millisecond)
+	synctest.Wait()
+	m.mu.Lock()
+	subjects := m.order
+	m.mu.Unlock()
+	for _, s := range subjects {
+		s.look()
+		s.zombies()
 	}
+	m.watch.commits()
 }
 
-func (m *simulation) cancel(id string) {
-	m.others.Go(func() {
-		m.subject(id).asked()
-		got, err := m.c.store.Cancel(context.Background(), identity(id), claim.Window{})
-		m.logf("cancel %s: %+v %v", id, got, err)
-	})
+// dice are those of one thing that happens, so that they fall as they fall whatever else happens.
+func (m *simulation) dice(what string, n int) *rand.Rand {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s/%d", what, n)
+	return rand.New(rand.NewPCG(m.seed, h.Sum64()))
 }
 
-// replay sends a dead task again, as an operator does: with the next generation.
-func (m *simulation) replay(id string) {
-	found := m.c.look(id)
-	if found.State != claim.Dead {
+func (m *simulation) logf(format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note(format, args...)
+}
+
+// note is logf for those who hold m.mu.
+func (m *simulation) note(format string, args ...any) {
+	m.log = append(m.log, time.Now().Format("04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// tell prints what happened, if it was wrong, and how to see it again.
+func (m *simulation) tell() {
+	if !m.t.Failed() {
 		return
 	}
-	m.logf("replay %s", id)
-	m.subject(id).replayed()
-	tk := task.New("job", nil, task.ID(id), task.Source("/test"))
-	r := record.Move(record.Encode(tk, names.Pending("tasks")), names.Pending("tasks"), nil, record.Stamp{Generation: found.Generation + 1, Turn: 1, Attempt: 1})
-	m.produce(r)
-}
-
-// run is the handler of all tasks: what it does follows from the task's plan, and how long it takes from the dice.
-func (m *simulation) run(p *process, ctx context.Context, tk *task.Task) (err error) {
-	r := m.enter(p, ctx, tk)
-	defer func() { m.leave(r, err) }()
-	d := m.dice(tk.ID, r.number)
-	lasts := time.Duration(d.IntN(2000)) * time.Millisecond
-	if d.IntN(5) == 0 {
-		lasts = time.Duration(d.IntN(12)) * time.Second
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.t.Logf("seed %d, %+v:", m.seed, m.world)
+	for _, line := range m.log {
+		m.t.Log(line)
 	}
-	deaf := d.IntN(3) == 0
-	done := ctx.Done()
-	if deaf {
-		done = nil
+	tags := ""
+	if synctests {
+		tags = "-tags synctests "
 	}
-	select {
-	case <-time.After(lasts):
-	case <-done:
-		return ctx.Err()
-	case <-p.dead:
-		<-ctx.Done() // its last moment: what it says is heard by nobody
-		return ctx.Err()
-	}
-	plan := r.of.plan
-	switch {
-	case plan.kills && tk.Generation == 0:
-		p.kill()
-		<-p.dead
-		<-ctx.Done()
-		return ctx.Err()
-	case d.IntN(10) == 0 && tk.Turn < 4:
-		return task.Snooze(time.Duration(d.IntN(3000)) * time.Millisecond)
-	case tk.Generation > 0:
-		return nil
-	case plan.gives:
-		return task.Permanent(errors.New("no such account"))
-	case tk.Attempt <= plan.fails:
-		if d.IntN(5) == 0 {
-			err = errors.New("no luck") // for leave
-			panic(err)
-		}
-		return task.RetryAfter(time.Duration(d.IntN(3000))*time.Millisecond, errors.New("no luck"))
-	}
-	return nil
+	m.t.Logf("to see it again: TASKTIER_SEED=%d go test %s-count 10 -run 'TestSimulation$' ./consumer", m.seed, tags)
 }

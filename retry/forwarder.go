@@ -38,7 +38,9 @@ type Forwarder struct {
 	reviewAt time.Time // when it is to run next
 	leaving  *leaving  // partitions that are being given back
 
-	commitMu   sync.Mutex // one commit at a time, so that an older one never overwrites a newer
+	// oneCommit is a lock: one commit at a time, so that an older one never overwrites a newer. A commit waits for brokers
+	// with it, so it is a channel: in a bubble of testing/synctest the clock goes on while somebody waits for that.
+	oneCommit  chan struct{}
 	committing atomic.Bool
 	background sync.WaitGroup // commits and readers
 
@@ -115,6 +117,8 @@ func New(cfg Config) (*Forwarder, error) {
 		reads: make(chan read),
 		slots: make(map[place]*slot),
 		acked: make(chan struct{}, 1),
+
+		oneCommit: make(chan struct{}, 1),
 	}
 	if f.out, err = kgo.NewClient(append(OutOptions(cfg.Kafka, cfg.Prefix, cfg.MaxMessageBytes),
 		kgo.MaxBufferedRecords(maxBuffered), kgo.MaxBufferedBytes(max(maxBufferedBytes, 2*cfg.MaxMessageBytes)))...); err != nil {

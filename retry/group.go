@@ -206,8 +206,8 @@ func (f *Forwarder) commitInBackground() {
 
 // commit tells the group the progress of the slots that have some. What fails stays dirty.
 func (f *Forwarder) commit(ctx context.Context) error {
-	f.commitMu.Lock()
-	defer f.commitMu.Unlock()
+	f.oneCommit <- struct{}{}
+	defer func() { <-f.oneCommit }()
 	offsets := make(map[string]map[int32]kgo.EpochOffset)
 	metadata := make(map[place]string)
 	of := make(map[place]*slot)

@@ -1,0 +1,189 @@
+package consumer_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+	lua "github.com/yuin/gopher-lua"
+)
+
+// A memory is a Redis in memory that runs scripts as Redis does: compiled once, in an interpreter that is there already.
+// miniredis builds an interpreter for every call, which was half of what a simulation cost.
+type memory struct {
+	*miniredis.Miniredis
+	scripts sync.Mutex // one at a time, and none beside a flush
+	loaded  map[string]string
+}
+
+func newMemory() *memory {
+	return &memory{Miniredis: miniredis.NewMiniRedis(), loaded: make(map[string]string)}
+}
+
+// Dial connects. There is a server only once somebody has.
+func (m *memory) Dial() (net.Conn, error) {
+	conn, err := m.Miniredis.Dial()
+	m.Server().SetPreHook(m.hook)
+	return conn, err
+}
+
+// flush empties Redis.
+func (m *memory) flush() {
+	m.scripts.Lock()
+	defer m.scripts.Unlock()
+	m.FlushAll()
+}
+
+// hook answers the calls of scripts, and leaves the rest to miniredis.
+func (m *memory) hook(c *server.Peer, cmd string, args ...string) bool {
+	if cmd != "EVALSHA" && cmd != "EVAL" {
+		return false
+	}
+	m.scripts.Lock()
+	defer m.scripts.Unlock()
+	source, known := m.loaded[args[0]]
+	if cmd == "EVAL" {
+		source = args[0]
+		sum := sha1.Sum([]byte(source))
+		m.loaded[hex.EncodeToString(sum[:])] = source
+	} else if !known {
+		c.WriteError("NOSCRIPT No matching script. Please use EVAL.")
+		return true
+	}
+	keys, err := strconv.Atoi(args[1])
+	if err != nil || keys < 0 || keys > len(args)-2 {
+		c.WriteError("ERR wrong number of keys")
+		return true
+	}
+	s := interpreters(source).Get().(*interpreter)
+	defer interpreters(source).Put(s)
+	answer, err := s.run(m.Server(), args[2:2+keys], args[2+keys:])
+	if err != nil {
+		c.WriteError("ERR " + err.Error())
+		return true
+	}
+	reply(c, answer)
+	return true
+}
+
+// An interpreter has a script, compiled.
+type interpreter struct {
+	state  *lua.LState
+	script *lua.LFunction
+	server *server.Server // of the run
+}
+
+var pools sync.Map // of interpreters, by script
+
+func interpreters(source string) *sync.Pool {
+	pool, ok := pools.Load(source)
+	if !ok {
+		pool, _ = pools.LoadOrStore(source, &sync.Pool{New: func() any { return newInterpreter(source) }})
+	}
+	return pool.(*sync.Pool)
+}
+
+func newInterpreter(source string) *interpreter {
+	s := &interpreter{state: lua.NewState()}
+	script, err := s.state.LoadString(source)
+	if err != nil {
+		panic(err) // the product's script
+	}
+	s.script = script
+	redis := s.state.NewTable()
+	redis.RawSetString("call", s.state.NewFunction(s.call))
+	s.state.SetGlobal("redis", redis)
+	return s
+}
+
+func (s *interpreter) run(on *server.Server, keys, args []string) (lua.LValue, error) {
+	s.server = on
+	for name, values := range map[string][]string{"KEYS": keys, "ARGV": args} {
+		table := s.state.CreateTable(len(values), 0)
+		for _, v := range values {
+			table.Append(lua.LString(v))
+		}
+		s.state.SetGlobal(name, table)
+	}
+	if err := s.state.CallByParam(lua.P{Fn: s.script, NRet: 1, Protect: true}); err != nil {
+		return nil, err
+	}
+	answer := s.state.Get(-1)
+	s.state.SetTop(0)
+	return answer, nil
+}
+
+// call is redis.call.
+func (s *interpreter) call(l *lua.LState) int {
+	args := make([]string, l.GetTop())
+	for i := range args {
+		args[i] = l.CheckString(i + 1)
+	}
+	var buf bytes.Buffer
+	w := bufio.NewWriter(&buf)
+	s.server.Dispatch(server.NewPeer(w), args)
+	if err := w.Flush(); err != nil {
+		l.RaiseError("%v", err)
+	}
+	answer, err := server.ParseReply(bufio.NewReader(&buf))
+	if err != nil {
+		l.RaiseError("%v", err)
+	}
+	l.Push(toLua(l, answer))
+	return 1
+}
+
+func toLua(l *lua.LState, v any) lua.LValue {
+	switch v := v.(type) {
+	case nil:
+		return lua.LFalse
+	case int:
+		return lua.LNumber(v)
+	case int64:
+		return lua.LNumber(v)
+	case string:
+		return lua.LString(v)
+	case []byte:
+		return lua.LString(v)
+	case server.Simple:
+		t := l.NewTable()
+		t.RawSetString("ok", lua.LString(v))
+		return t
+	case []any:
+		t := l.CreateTable(len(v), 0)
+		for i, e := range v {
+			t.RawSetInt(i+1, toLua(l, e))
+		}
+		return t
+	default:
+		panic(fmt.Sprintf("redis.call answered %T", v))
+	}
+}
+
+// reply writes what a script has answered.
+func reply(c *server.Peer, v lua.LValue) {
+	switch v := v.(type) {
+	case lua.LNumber:
+		c.WriteInt(int(v))
+	case lua.LString:
+		c.WriteBulk(string(v))
+	case *lua.LTable:
+		c.WriteLen(v.Len())
+		for i := range v.Len() {
+			reply(c, v.RawGetInt(i+1))
+		}
+	default:
+		if v == lua.LTrue {
+			c.WriteInt(1)
+			return
+		}
+		c.WriteNull()
+	}
+}
