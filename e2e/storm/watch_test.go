@@ -11,6 +11,7 @@ import (
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/config"
 	"github.com/tasktier/tasktier/e2e/history"
+	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/topic"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -53,7 +54,7 @@ func watchOver(ctx context.Context, s *stage, dir string, events *history.Writer
 	}
 	making, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := topic.Ensure(making, w.adm, tasktier.Topics(w.config), true); err != nil {
+	if err := topic.Ensure(making, w.adm, topics(w.config), true); err != nil {
 		return nil, err
 	}
 	if w.tap, err = openTap(s.servers.kafka, w.prefix(), events); err != nil {
@@ -63,6 +64,19 @@ func watchOver(ctx context.Context, s *stage, dir string, events *history.Writer
 	w.watching.Go(func() { w.errs[0] = observeOffsets(ctx, w.adm, w.prefix(), events) })
 	w.watching.Go(func() { w.errs[1] = announceTicks(ctx, events) })
 	return w, nil
+}
+
+// topics are those of the nodes. Letters too have the broker's times here, as everything else does: whoever writes them may
+// have a clock that is wrong.
+func topics(cfg config.Config) []topic.Spec {
+	specs := tasktier.Topics(cfg)
+	for i := range specs {
+		s := &specs[i]
+		if s.Name == names.Dead(s.Queue) {
+			s.Settings = append(s.Settings, topic.Setting{Name: "message.timestamp.type", Value: "LogAppendTime"})
+		}
+	}
+	return specs
 }
 
 func (w *watch) prefix() string { return w.config.Kafka.Prefix }
