@@ -32,8 +32,7 @@ type subject struct {
 	failures  int  // in this generation, that handlers told of
 	canceled  bool // was asked for
 	suspected bool // its process died, or seemed to, while it ran there alone
-	wasSent   bool
-	copied    bool // some of its records are in the queue more often than the product has written them
+	sent      int  // records of it that the simulation has written to the queue
 	done      bool // a success was recorded
 }
 
@@ -104,7 +103,7 @@ func (s *subject) note(of func()) {
 }
 
 func (s *subject) asked()    { s.note(func() { s.canceled = true }) }
-func (s *subject) replayed() { s.note(func() { s.failures = 0 }) }
+func (s *subject) replayed() { s.note(func() { s.failures = 0; s.sent++ }) }
 
 func (s *subject) before() (at time.Time) {
 	s.note(func() { at = s.notBefore })

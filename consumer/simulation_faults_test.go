@@ -92,7 +92,7 @@ func (m *simulation) far(dial dialer) dialer {
 
 // reach is how clients reach brokers over a line.
 func (m *simulation) reach(dial dialer) []kgo.Opt {
-	return append(m.s.kafka(dial), kgo.MetadataMinAge(100*time.Millisecond), kgo.FetchMaxWait(time.Minute)) // polls that find nothing cost time
+	return append(m.s.kafka(dial), kgo.MetadataMinAge(100*time.Millisecond), kgo.FetchMaxWait(5*time.Second))
 }
 
 // What brokers answer in place of the truth, by request. Those of produce and commit with a time-out, and after an append,

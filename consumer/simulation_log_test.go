@@ -24,6 +24,7 @@ type watch struct {
 	mu   sync.Mutex
 	seen []*lying
 	next map[string]map[int32]int64 // offsets behind what was seen
+	back map[turnKey][]time.Time    // when forwarders wrote to the queue
 }
 
 // A lying record.
@@ -58,7 +59,7 @@ func (w *watch) topics() iter.Seq2[string, int32] {
 }
 
 func (m *simulation) newWatch() *watch {
-	w := &watch{simulation: m, next: make(map[string]map[int32]int64)}
+	w := &watch{simulation: m, next: make(map[string]map[int32]int64), back: make(map[turnKey][]time.Time)}
 	all := make(map[string]map[int32]kgo.Offset)
 	for topic, partitions := range w.topics() {
 		all[topic], w.next[topic] = make(map[int32]kgo.Offset), make(map[int32]int64)
@@ -66,7 +67,7 @@ func (m *simulation) newWatch() *watch {
 			all[topic][p] = kgo.NewOffset().At(0)
 		}
 	}
-	client := m.s.dial(kgo.ConsumePartitions(all), kgo.Rack(ownRack), kgo.MetadataMinAge(100*time.Millisecond), kgo.FetchMaxWait(time.Minute))
+	client := m.s.dial(kgo.ConsumePartitions(all), kgo.Rack(ownRack), kgo.MetadataMinAge(100*time.Millisecond), kgo.FetchMaxWait(2*time.Second))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	m.t.Cleanup(func() {
@@ -102,7 +103,7 @@ func (w *watch) see(r *kgo.Record) {
 // early checks that a record that came back from a tier did not come before its time. w.mu is held.
 func (w *watch) early(l *lying) {
 	w.simulation.mu.Lock()
-	copied := w.tasks[l.id] == nil || w.tasks[l.id].copied
+	copied := w.tasks[l.id] == nil || w.tasks[l.id].sent > 1
 	w.simulation.mu.Unlock()
 	if copied {
 		return // this one may be a copy of what came in its time
@@ -117,6 +118,53 @@ func (w *watch) early(l *lying) {
 		w.wrong("%s was written at %s, %v before %s is due", l, l.Timestamp.Format("04:05.000"), first.due.Sub(l.Timestamp), first)
 	}
 }
+
+// OnProduceRecordUnbuffered notes what forwarders write to the queue: a watch is a hook of their clients.
+func (w *watch) OnProduceRecordUnbuffered(r *kgo.Record, err error) {
+	var tk task.Task
+	if err != nil || r.Topic != names.Pending("tasks") || record.Decode(r, &tk) != nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.back[turnKey{tk.ID, tk.Generation, tk.Turn}] = append(w.back[turnKey{tk.ID, tk.Generation, tk.Turn}], time.Now())
+}
+
+type turnKey struct {
+	id   string
+	g, t int
+}
+
+// doubles checks that forwarders brought nothing back more often than it was there, but for what they could not commit
+// because they were disturbed, and that they did so soon.
+func (w *watch) doubles() {
+	for limit := time.Now().Add(time.Minute); !w.upToDate(); time.Sleep(time.Second) {
+		if time.Now().After(limit) {
+			w.wrong("the watch does not see all there is")
+			return
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	waited, due := make(map[turnKey]int), make(map[turnKey]time.Time)
+	for _, l := range w.seen {
+		if k := (turnKey{l.id, l.g, l.t}); !l.pending {
+			waited[k]++
+			due[k] = l.due
+		}
+	}
+	for k, at := range w.back {
+		if most := waited[k] * (1 + w.excuse); len(at) > most {
+			w.wrong("turn %d.%d of %s was brought back %d times, more than %d", k.g, k.t, k.id, len(at), most)
+		}
+		if late := at[len(at)-1].Sub(due[k]); w.excuse == 0 && late > tardy {
+			w.wrong("turn %d.%d of %s was brought back %v late", k.g, k.t, k.id, late)
+		}
+	}
+}
+
+// tardy is how late a task may come back, though nothing happens but that processes come and go, and hand their slots over.
+const tardy = 15 * time.Second
 
 func (w *watch) wrong(format string, args ...any) {
 	w.t.Errorf("%s %s", time.Now().Format("04:05.000"), fmt.Sprintf(format, args...))
@@ -138,8 +186,10 @@ func (w *watch) any(d *rand.Rand) *lying {
 	return pending[d.IntN(len(pending))]
 }
 
-// upToDate says whether all was seen that there is. w.mu is held.
+// upToDate says whether all was seen that there is.
 func (w *watch) upToDate() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for topic := range w.topics() {
 		for _, p := range w.s.cluster.PartitionInfos(topic) {
 			if p.HighWatermark != w.next[topic][p.Partition] {
@@ -152,11 +202,11 @@ func (w *watch) upToDate() bool {
 
 // commits checks what groups have committed.
 func (w *watch) commits() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if !w.upToDate() {
 		return // partitions move; the next time
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, prefix := range w.installations() {
 		forwarding, consuming := w.s.cluster.GroupInfo(names.RetryGroup(prefix)), w.s.cluster.GroupInfo(names.Group(prefix, "tasks"))
 		w.forwarder(prefix, progressOf(forwarding))

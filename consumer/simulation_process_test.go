@@ -72,7 +72,7 @@ func (p *process) mux() *consumer.Mux {
 // forward starts the forwarder.
 func (p *process) forward(log *zap.Logger) {
 	cfg := retry.Config{
-		Kafka:  append(p.reach(p.kafka.Dial), kgo.ClientID(p.name)),
+		Kafka:  append(p.reach(p.kafka.Dial), kgo.ClientID(p.name), kgo.WithHooks(p.watch)),
 		Prefix: p.installation(p.prefix), Fallback: "tasks", Node: p.name, SessionTimeout: 6 * time.Second, Log: log,
 	}
 	if p.tight {
@@ -102,6 +102,7 @@ func (p *process) kill() {
 		return
 	}
 	p.logf("%s is killed", p.member.session())
+	p.excused()
 	close(p.dead)
 	p.redis.cut()
 	unmute := p.mute()

@@ -66,6 +66,11 @@ func (m *simulation) happen(processes map[string]*process) {
 func (m *simulation) cause(e happening, d *rand.Rand, p *process, n int) {
 	lasts := time.Duration(d.IntN(8000)) * time.Millisecond
 	switch e {
+	case kafkaIsCut, kafkaIsSlow, kafkaIsBroken, kafkaMoves:
+		m.excused()
+	default:
+	}
+	switch e {
 	case aKill:
 		p.kill()
 	case aStop:
@@ -96,6 +101,13 @@ func (m *simulation) cause(e happening, d *rand.Rand, p *process, n int) {
 	}
 }
 
+// excused notes that a forwarder, or its way to Kafka, was disturbed.
+func (m *simulation) excused() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.excuse++
+}
+
 func name(n int) string { return fmt.Sprintf("job-%d", n) }
 
 // send sends a task, or sends it once more, as producers do that got no answer.
@@ -110,10 +122,7 @@ func (m *simulation) send(n int) {
 	}
 	r := record.Encode(task.New("job", nil, opts...), names.Pending("tasks"))
 	r.Partition = int32(m.dice(s.id, -1).IntN(2))
-	s.note(func() {
-		s.copied = s.copied || s.wasSent
-		s.wasSent = true
-	})
+	s.note(func() { s.sent++ })
 	m.produce(r)
 }
 
@@ -131,7 +140,7 @@ func (m *simulation) copy(d *rand.Rand) {
 		return
 	}
 	s := m.subject(r.id)
-	s.note(func() { s.copied = true })
+	s.note(func() { s.sent++ })
 	m.logf("%s is written once more", r)
 	m.produce(&kgo.Record{Topic: r.Topic, Partition: int32(d.IntN(2)), Key: r.Key, Value: r.Value, Headers: r.Headers})
 }

@@ -64,6 +64,7 @@ type simulation struct {
 	order  []*subject           // as they were first heard of
 	lost   map[string]time.Time // when sessions ended for themselves
 	faults []*kfake.FaultHandle
+	excuse int // how often a forwarder, or its way to Kafka, was disturbed
 	log    []string
 }
 
@@ -128,6 +129,11 @@ func (m *simulation) imagine() world {
 	if !w.flush {
 		w.appetite[redisIsEmptied] = 0
 	}
+	if d.IntN(4) == 0 { // whatever is doubled then, and what is late, nothing excuses
+		for _, e := range []happening{aKill, kafkaIsCut, kafkaIsBroken, kafkaIsSlow, kafkaMoves} {
+			w.appetite[e] = 0
+		}
+	}
 	if !synctests { // groups must not be waited for
 		w.brokers, w.appetite[kafkaIsCut], w.appetite[kafkaMoves] = 1, 0, 0
 	}
@@ -173,6 +179,7 @@ func (m *simulation) play() {
 	m.others.Wait()
 	m.tick()
 	m.verdict()
+	m.watch.doubles()
 }
 
 // respawn starts a process anew for each that has ended.
