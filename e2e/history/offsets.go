@@ -70,7 +70,7 @@ func (c *check) ended(d *dossier, generation int32) (first Moment) {
 		}
 	}
 	if f := d.claim; f != nil && f.state.Terminal() && f.generation >= generation {
-		note(f.finished)
+		note(f.finished.Add(-c.ahead(f.finished))) // by the clock of the node that wrote it
 	}
 	return first
 }

@@ -67,6 +67,21 @@ func TestOffsets(t *testing.T) {
 			6 n2 ends x 0.1.1 f8 succeeded
 			19 c claims x succeeded 0.1 f8 n2 at=6
 			19 c finds x 0.1 in q.pending/0/2 at 0`, Offsets, "passed"},
+		{"it succeeds without a session, and is recorded by a clock that is ahead", `
+			0 n breaks clock target=n1 step=3s
+			1 n1 starts x 0.1.1 f7
+			1.5 n1 over
+			2 n1 ends x 0.1.1 f7 succeeded
+			2.2 w sees q.pending/0 3
+			19 c claims x succeeded 0.1 f7 n1 at=5
+			19 c finds x 0.1 in q.pending/0/2 at 0`, "", ""},
+		{"it succeeds without a session, and is recorded later", `
+			1 n1 starts x 0.1.1 f7
+			1.5 n1 over
+			2 n1 ends x 0.1.1 f7 succeeded
+			2.2 w sees q.pending/0 3
+			19 c claims x succeeded 0.1 f7 n1 at=5
+			19 c finds x 0.1 in q.pending/0/2 at 0`, Offsets, "passed"},
 		{"it succeeds later", `
 			1 n1 starts x 0.1.1 f7
 			2 n1 ends x 0.1.1 f7 succeeded
