@@ -13,6 +13,7 @@ import (
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/watermark"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -228,7 +229,8 @@ func progressOf(g *kfake.GroupInfo) committed {
 	return g.Commits
 }
 
-// passed says whether a record is below what was committed; of a forwarder, also by the mark beside it.
+// passed says whether a record is below what was committed, or beside that by what the metadata says: the ranges of a
+// consumer, the mark of a forwarder.
 func (c committed) passed(l *lying) bool {
 	at, ok := c[l.Topic][l.Partition]
 	if !ok {
@@ -237,11 +239,12 @@ func (c committed) passed(l *lying) bool {
 	if l.Offset < at.Offset {
 		return true
 	}
+	if l.pending {
+		ranges, ok := watermark.Decode(at.Metadata)
+		return ok && ranges.Watermark == at.Offset && ranges.Contains(l.Offset, l.LeaderEpoch)
+	}
 	var version int
 	var offset, due, from int64
-	if l.pending {
-		return false
-	}
 	if n, err := fmt.Sscanf(at.Metadata, "%d %d %d %d", &version, &offset, &due, &from); n != 4 || err != nil {
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tasktier/tasktier/internal/names"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -32,16 +33,21 @@ func Members(ctx context.Context, client *clientv3.Client, prefix string) ([]Mem
 	}
 	members := make([]Member, 0, len(reply.Kvs))
 	for _, kv := range reply.Kvs {
-		m := Member{Session: strings.TrimPrefix(string(kv.Key), nodes), Revision: kv.CreateRevision}
-		if err := json.Unmarshal(kv.Value, &m.Entry); err != nil {
-			m.Entry = Entry{} // somebody's whose entries have another form; that it is there is what counts
-		}
-		members = append(members, m)
+		members = append(members, newMember(strings.TrimPrefix(string(kv.Key), nodes), kv))
 	}
 	slices.SortFunc(members, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Revision, b.Revision))
 	})
 	return members, nil
+}
+
+// newMember is what a session's key says.
+func newMember(session string, kv *mvccpb.KeyValue) Member {
+	m := Member{Session: session, Revision: kv.CreateRevision}
+	if json.Unmarshal(kv.Value, &m.Entry) != nil {
+		m.Entry = Entry{} // somebody's whose entries have another form; that it is there is what counts
+	}
+	return m
 }
 
 // Alive asks etcd whether a session is registered, by a linearizable read. False says that it is gone. Whatever

@@ -114,3 +114,26 @@ func TestForwardedAmongEqualDues(t *testing.T) {
 		t.Errorf("the next pass kept all, and all is forwarded: %v", m)
 	}
 }
+
+// FuzzMark: whatever stands in a group's metadata, what is understood of it is written as it was read, and the rest says
+// nothing.
+func FuzzMark(f *testing.F) {
+	for _, text := range []string{"", "1 5 6 7", "1 -1 -9223372036854775808 0", "2 5 5 5", "1 5 5 5 5", " 1\n5 5 5", "1 0x5 5 5"} {
+		f.Add(text, int64(4), int64(3))
+	}
+	f.Fuzz(func(t *testing.T, text string, offset, due int64) {
+		m := parseMark(text)
+		if m == nothing {
+			if m.covers(offset, due) && due >= 0 { // no due is before 1970: those are dead letters
+				t.Errorf("%q covers offset %d, due at %d", text, offset, due)
+			}
+			return
+		}
+		if again := parseMark(m.String()); again != m {
+			t.Errorf("%q is read as %+v, and that as %+v", text, m, again)
+		}
+		if m.covers(offset, due) && (offset >= m.offset || due > m.due) {
+			t.Errorf("%+v covers offset %d, due at %d", m, offset, due)
+		}
+	})
+}

@@ -52,3 +52,22 @@ func TestNumbersSortAsTheyCount(t *testing.T) {
 		}
 	}
 }
+
+// FuzzKeys: a key that is read as a slot or a ticket is the key of that, and of nothing else.
+func FuzzKeys(f *testing.F) {
+	k := keysUnder("/p")
+	for _, rest := range []string{"a/slots/000001", "a/waiting/s", "a/slots/1", "a/slots/1000000", "a/slots/+00001", "%2F/slots/000000", "a/other/x", "a//", "//", ""} {
+		f.Add(rest)
+	}
+	f.Fuzz(func(t *testing.T, rest string) {
+		key := string(k) + rest
+		at, ok := k.parse(key)
+		switch {
+		case !ok:
+		case at.folder == slotsFolder && at.number >= 0 && at.session == "" && k.slot(at.typ, at.number) == key:
+		case at.folder == waitingFolder && at.number == 0 && k.ticket(at.typ, at.session) == key:
+		default:
+			t.Fatalf("%q is read as %+v", key, at)
+		}
+	})
+}

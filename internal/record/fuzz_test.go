@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tasktier/tasktier/internal/record"
@@ -157,3 +158,38 @@ func FuzzMove(f *testing.F) {
 		}
 	})
 }
+
+// What a stamp says is read as it was written, as far as it fits, on whatever record, and says nothing of the record's own.
+func FuzzStamp(f *testing.F) {
+	f.Add([]byte("ce_ttdue"+end+"7"+end), "tasks", int64(1_790_000_000_123), 1, 2, 3, "no luck", "q.pending/0/7", 2)
+	f.Add([]byte(""), "", int64(-1), -1, 0, -5, "\xff", "", -1)
+	f.Add([]byte("ce_ttturn"+end+"x"+end+"ce_tterror"+end+"old"+end), "a/b", int64(maxMillisForFuzz), 1<<31-1, 1, 1, string(bytes.Repeat([]byte("é"), 5000)), "o\nn", 1<<31-1)
+	f.Fuzz(func(t *testing.T, hs []byte, queue string, due int64, generation, turn, attempt int, text, origin string, crashes int) {
+		s := record.Stamp{
+			Queue: queue, Due: time.UnixMilli(due), Generation: generation, Turn: turn, Attempt: attempt,
+			Err: text, FirstErr: text, Reason: task.ReasonFailed, Origin: origin, Node: origin, Crashes: crashes,
+		}
+		got, err := record.ReadStamp(record.Move(unflat(nil, hs, []byte("x")), "t", nil, s))
+		if err != nil {
+			if !errors.As(err, new(*record.Error)) {
+				t.Fatal(err)
+			}
+			return // it said what no stamp may: a queue of no name, a time beyond all calendars
+		}
+		if len(got.Err) > record.MaxError || got.Err != got.FirstErr || !utf8.ValidString(got.Err) || got.Reason != task.ReasonFailed {
+			t.Fatalf("wrote %+v, read %+v", s, got)
+		}
+		if len(text) <= record.MaxError && utf8.ValidString(text) && got.Err != text {
+			t.Fatalf("wrote the error %q, read %q", text, got.Err)
+		}
+		if turn > 0 && (got.Turn != turn || got.Generation != max(generation, 0) || got.Attempt != max(attempt, 1)) {
+			t.Fatalf("wrote turn %d.%d.%d, read %d.%d.%d", generation, turn, attempt, got.Generation, got.Turn, got.Attempt)
+		}
+		if due > 0 && got.Due.UnixMilli() != due || got.Queue != queue {
+			t.Fatalf("wrote %v for %q, read %v for %q", s.Due, queue, got.Due, got.Queue)
+		}
+	})
+}
+
+// maxMillisForFuzz is the last moment of the year 9999.
+const maxMillisForFuzz = 253402300799999

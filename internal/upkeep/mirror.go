@@ -112,11 +112,22 @@ func (in Installation) readMirror(ctx context.Context, r reader) (m mirror, revi
 		return m, 0, nil
 	}
 	revision = reply.Kvs[0].ModRevision
-	err = json.Unmarshal(reply.Kvs[0].Value, &m)
-	if err != nil || m.Version != mirrorVersion {
-		return mirror{}, revision, &FormatError{Key: r.key, Version: m.Version, Err: err}
+	m, err = decodeMirror(r.key, reply.Kvs[0].Value)
+	return m, revision, err
+}
+
+// decodeMirror reads the value of a mirror's key. Its version is read before the rest, whose form another version may have
+// changed: that is a mirror all the same, and not to be written over.
+func decodeMirror(key string, text []byte) (m mirror, _ error) {
+	var is struct{ Version int }
+	err := json.Unmarshal(text, &is)
+	if err == nil && is.Version == mirrorVersion {
+		err = json.Unmarshal(text, &m)
 	}
-	return m, revision, nil
+	if err != nil || is.Version != mirrorVersion {
+		return mirror{}, &FormatError{Key: key, Version: is.Version, Err: err}
+	}
+	return m, nil
 }
 
 // Mirror has the mirrors of queues, and of the [Tiers], follow what is committed, at once and whoever leads. A node calls it

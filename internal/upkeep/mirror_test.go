@@ -115,3 +115,48 @@ func TestMirrorsHaveKeysOfTheirOwn(t *testing.T) {
 		t.Errorf("by default: %s", got)
 	}
 }
+
+// A mirror of a later version whose offsets look otherwise is a mirror, and is not written over by an older leader.
+func TestAMirrorOfAnotherFormIsNotUnreadable(t *testing.T) {
+	for text, over := range map[string]bool{
+		`{"version":2,"topics":[{"name":"t"}]}`: false, `{"version":2,"topics":{"t":{"id":7}}}`: false,
+		`{"version":1,"topics":{"t":{"id":7}}}`: true, `{"version":"2"}`: true, `nonsense`: true,
+	} {
+		if _, err := decodeMirror("k", []byte(text)); err == nil || unreadable(err) != over {
+			t.Errorf("%s: %v; may be written over: %v, want %v", text, err, unreadable(err), over)
+		}
+	}
+}
+
+// FuzzMirror: whatever stands in a mirror's key, it is understood or refused, and what it is taken for never leads beyond a
+// partition's log.
+func FuzzMirror(f *testing.F) {
+	id := oneID.String()
+	for _, text := range []string{
+		`{"version":1,"topics":{"t":{"id":"` + id + `","offsets":[5,-1,99999]}}}`, `{"version":1,"topics":{"t":{"id":"` + id + `","offsets":[-7,9223372036854775807]}}}`,
+		`{"version":2,"topics":[]}`, `{"version":1,"topics":null}`, `{"version":1,"topics":{"t":null}}`, `{}`, `null`, ``, `{"version":1,"version":2}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := decodeMirror("k", text)
+		format := (*FormatError)(nil)
+		if err != nil {
+			if !errors.As(err, &format) || m.Version != 0 || m.Topics != nil || unreadable(err) == (format.Err == nil) {
+				t.Fatalf("read %q: %+v, %v", text, m, err)
+			}
+			return
+		}
+		s := survey{partitions: parts([3]int64{unknown, 0, 10}, [3]int64{unknown, 5, 10}, [3]int64{unknown, 5, 5}, [3]int64{7, 0, 10}), ids: map[string]kadm.TopicID{"t": oneID}}
+		known, _ := reader{queue: "q"}.resumption(s, m)
+		for _, k := range known {
+			if p := s.partitions[k.Partition]; k.Offset < p.start || k.Offset > p.end || p.committed != unknown {
+				t.Fatalf("read %q: partition %d, %+v, goes on at %d", text, k.Partition, p, k.Offset)
+			}
+		}
+		next, _ := m.follow(s)
+		if again, changed := next.follow(s); changed || again.of("t", oneID, 3) != 7 {
+			t.Fatalf("read %q: what follows is %+v, and then %+v", text, next, again)
+		}
+	})
+}
