@@ -7,7 +7,6 @@ import (
 	"os"
 	"testing"
 
-	"github.com/tasktier/tasktier"
 	"github.com/tasktier/tasktier/internal/testenv"
 )
 
@@ -23,9 +22,8 @@ func TestMain(m *testing.M) {
 	if text := os.Getenv(asCrew); text != "" {
 		if err := follow(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			var away *tasktier.UnreachableError
-			if errors.As(err, &away) {
-				os.Exit(unreached)
+			if errors.Is(err, errNotBegun) {
+				os.Exit(notBegun)
 			}
 			os.Exit(1)
 		}

@@ -42,8 +42,8 @@ func newMember(dir, binary, name string, events *history.Writer, o orders) *memb
 	}
 }
 
-// unreached is the exit code of a node that did not begin because a server was away.
-const unreached = 4
+// notBegun is the exit code of a node that could not begin, because a server was away.
+const notBegun = 4
 
 // again is how long a process that ended by itself stays away.
 const again = 300 * time.Millisecond
@@ -89,7 +89,7 @@ func (m *member) watch(p *child.Process, life string) {
 	code := p.Code()
 	m.mu.Lock()
 	e := history.Event{Kind: history.Died, Target: life}
-	if m.asked && code >= 0 || code == unreached {
+	if m.asked && code >= 0 || code == notBegun {
 		e.Kind = history.Stopped // perhaps with an error: a handler may outlive the drain
 	}
 	m.note(m.events.Write(e))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/tasktier/tasktier/e2e/history"
 	"github.com/tasktier/tasktier/task"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // beNode runs a node whose handlers do what their tasks' plans say.
@@ -42,12 +44,28 @@ func beNode(o orders) error {
 			return err
 		}
 	}
-	log, err := zap.NewProductionConfig().Build(zap.Hooks(events.Hook))
+	var begun atomic.Bool
+	log, err := zap.NewProductionConfig().Build(zap.Hooks(events.Hook, func(e zapcore.Entry) error {
+		if e.Message == runs {
+			begun.Store(true)
+		}
+		return nil
+	}))
 	if err != nil {
 		return err
 	}
-	return tasktier.Run(ctx, cfg, mux, tasktier.WithLogger(log))
+	err = tasktier.Run(ctx, cfg, mux, tasktier.WithLogger(log))
+	if err != nil && !begun.Load() {
+		return fmt.Errorf("%w: %w", errNotBegun, err)
+	}
+	return err
 }
+
+// runs is what a node logs when it begins to work.
+const runs = "node runs"
+
+// errNotBegun says that a node could not begin: servers were away. Whoever started it does so again.
+var errNotBegun = errors.New("the node has not begun")
 
 // step is how often a handler looks at its context. What its process is paused for does not count.
 const step = 10 * time.Millisecond

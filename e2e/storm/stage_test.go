@@ -127,11 +127,11 @@ func (s *stage) startEmbedded(t *testing.T, nodes int) {
 
 func nodeName(i int) string { return fmt.Sprintf("node-%d", i+1) }
 
-// write writes the configuration of who comes to the servers this way, and returns its file.
+// write writes the configuration of who comes to the servers this way, and returns its file. Breakers are off: attempts that
+// they spare cost none, which the checker can't tell from failures that were not counted.
 func (s servers) write(dir, name string) (string, error) {
 	path := filepath.Join(dir, name+".yaml")
 	list := func(addrs []string) string { return strings.Join(addrs, ", ") }
-	// No breaker: what it spares has further turns of the same attempt, which the checker can't tell from attempts that were lost.
 	text := fmt.Sprintf(`kafka: {brokers: [%s]}
 redis: {addresses: [%s], cluster: %t, when_away: wait}
 etcd: {endpoints: [%s]}
