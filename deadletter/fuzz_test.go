@@ -46,8 +46,8 @@ func FuzzLetter(f *testing.F) {
 		}
 		var next task.Task
 		err := record.Decode(again, &next)
-		if (err == nil) != (l.Bad == nil) && l.Generation < 1<<31-1 {
-			t.Fatalf("a letter that is read with %v is replayed as %v", l.Bad, err)
+		if l.Bad == nil && err != nil && l.Generation < 1<<31-1 { // a stamp that can't be read is mended by the replay's own
+			t.Fatalf("%+v is replayed, and can't be read: %v", l.Task, err)
 		}
 		if err == nil && (next.ID != l.Task.ID || next.Source != l.Task.Source || next.Generation != l.Generation+1 || next.Turn != 1 || next.Attempt != 1 || !bytes.Equal(next.Payload, l.Task.Payload)) {
 			t.Fatalf("%+v is replayed as %+v", l.Task, next)
