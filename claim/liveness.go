@@ -9,23 +9,19 @@ import (
 	"go.uber.org/zap"
 )
 
-// A checker asks the registry whether sessions live: each once at a time, however many tasks ask. That one is gone holds
-// for good; that it lives, for a moment.
+// A checker asks the registry whether sessions live: each once at a time, however many tasks ask. That one lives holds for
+// a moment. That one is gone holds for nobody but those who waited for that answer, having read the claim before: a session
+// that was used while etcd was away from its node may register later, and what it begins then is not to be taken from it.
 type checker struct {
 	members Members
 	log     *zap.Logger
 	trouble throttle.Throttle
 
 	mu      sync.Mutex
-	known   map[string]answer
+	lives   map[string]time.Time // when the registry said so
 	waiting map[string][]func(alive bool)
 	work    chan struct{} // has a token when somebody waits
 	ended   bool
-}
-
-type answer struct {
-	alive bool
-	at    time.Time
 }
 
 const (
@@ -33,14 +29,14 @@ const (
 	aliveFor = 500 * time.Millisecond
 	// checkPatience bounds one question to the registry.
 	checkPatience = 3 * time.Second
-	// mostKnown bounds the answers that are remembered.
+	// mostKnown bounds the sessions that are remembered.
 	mostKnown = 1000
 )
 
 func newChecker(m Members, log *zap.Logger) *checker {
 	return &checker{
 		members: m, log: log,
-		known: make(map[string]answer), waiting: make(map[string][]func(bool)), work: make(chan struct{}, 1),
+		lives: make(map[string]time.Time), waiting: make(map[string][]func(bool)), work: make(chan struct{}, 1),
 	}
 }
 
@@ -48,11 +44,11 @@ func newChecker(m Members, log *zap.Logger) *checker {
 // taken from anybody on a suspicion.
 func (c *checker) ask(session string, tell func(alive bool)) {
 	c.mu.Lock()
-	known, ok := c.known[session]
+	at, ok := c.lives[session]
 	switch {
-	case ok && (!known.alive || time.Since(known.at) < aliveFor):
+	case ok && time.Since(at) < aliveFor:
 		c.mu.Unlock()
-		tell(known.alive)
+		tell(true)
 		return
 	case c.ended:
 		c.mu.Unlock()
@@ -109,10 +105,12 @@ func (c *checker) each(alive func(session string) bool) {
 		}
 		lives := alive(session)
 		c.mu.Lock()
-		if len(c.known) >= mostKnown {
-			clear(c.known)
+		if lives {
+			if len(c.lives) >= mostKnown {
+				clear(c.lives)
+			}
+			c.lives[session] = time.Now()
 		}
-		c.known[session] = answer{lives, time.Now()}
 		c.mu.Unlock()
 		for _, t := range tell {
 			t(lives)

@@ -90,29 +90,49 @@ func TestSessionsAreAskedForOnce(t *testing.T) {
 	}, zap.NewNop())
 }
 
-func TestGoneIsForGoodAliveForAMoment(t *testing.T) {
-	o := &oracle{answer: func(_ context.Context, session string) (bool, error) { return session != "gone", nil }}
+func TestAliveHoldsForAMoment(t *testing.T) {
+	o := &oracle{answer: func(context.Context, string) (bool, error) { return true, nil }}
 	check(t, o, func(_ *checker, ask func(string), told *[]bool) {
-		both := func() {
-			ask("gone")
+		again := func() {
 			ask("alive")
 			synctest.Wait()
 		}
-		both()
-		both()
-		if len(o.asked) != 2 {
+		again()
+		again()
+		if len(o.asked) != 1 {
 			t.Errorf("asked for %v", o.asked)
 		}
 		<-time.After(aliveFor)
-		both()
-		if len(o.asked) != 3 || o.asked[2] != "alive" {
-			t.Errorf("asked for %v", o.asked)
-		}
 		o.answer = func(context.Context, string) (bool, error) { return false, nil }
-		<-time.After(aliveFor)
-		both()
-		if n := len(*told); !slices.Equal((*told)[n-2:], []bool{false, false}) {
+		again()
+		if !slices.Equal(*told, []bool{true, true, false}) {
 			t.Errorf("told %v", *told)
+		}
+	}, zap.NewNop())
+}
+
+// A session that was used before it could register is gone for those who read a claim of that time, and alive for those who
+// read one of later: each answer is for those who waited for it. Found by the storm.
+func TestGoneIsForThoseWhoWaited(t *testing.T) {
+	registered := false
+	o := &oracle{}
+	check(t, o, func(_ *checker, ask func(string), told *[]bool) {
+		gate := make(chan struct{})
+		o.answer = func(context.Context, string) (bool, error) {
+			answer := registered
+			<-gate
+			return answer, nil
+		}
+		ask("used first")
+		synctest.Wait()
+		registered = true // while the answer to the first is under way
+		ask("used first")
+		close(gate)
+		synctest.Wait()
+		ask("used first")
+		synctest.Wait()
+		if !slices.Equal(*told, []bool{false, true, true}) {
+			t.Errorf("told %v, want that it is gone once", *told)
 		}
 	}, zap.NewNop())
 }
@@ -163,14 +183,14 @@ func TestRegistryThatHangs(t *testing.T) {
 }
 
 func TestAnswersAreBounded(t *testing.T) {
-	o := &oracle{answer: func(context.Context, string) (bool, error) { return false, nil }}
+	o := &oracle{answer: func(context.Context, string) (bool, error) { return true, nil }}
 	check(t, o, func(c *checker, ask func(string), told *[]bool) {
 		for i := range 3 * mostKnown {
 			ask(string(rune(i)))
 		}
 		synctest.Wait()
-		if len(*told) != 3*mostKnown || len(c.known) > mostKnown {
-			t.Errorf("%d are told, %d remembered", len(*told), len(c.known))
+		if len(*told) != 3*mostKnown || len(c.lives) > mostKnown {
+			t.Errorf("%d are told, %d remembered", len(*told), len(c.lives))
 		}
 	}, zap.NewNop())
 }

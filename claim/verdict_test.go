@@ -193,7 +193,7 @@ func TestVerdictOnRedis(t *testing.T) {
 		for i, c := range table {
 			h := hold(c.name, g, n, tries)
 			was := c.found
-			if c.gone { // that one is gone holds for good, so each owner is another
+			if c.gone { // an owner of its own: the others' goes on living
 				c.found.Owner += "-" + string(rune('A'+i))
 				if c.next.Owner == other {
 					c.next.Owner = c.found.Owner

@@ -24,7 +24,7 @@ const (
 )
 
 func (f *Forwarder) groupOptions() []kgo.Opt {
-	return append(append([]kgo.Opt{}, f.cfg.Kafka...),
+	return append(append([]kgo.Opt{}, f.cfg.Kafka...), writesNothing(),
 		kgo.ConsumerGroup(names.RetryGroup(f.cfg.Prefix)),
 		kgo.ConsumeTopics(names.RetryMinute(f.cfg.Prefix), names.RetryHour(f.cfg.Prefix)),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),

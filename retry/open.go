@@ -142,7 +142,7 @@ func (f *Forwarder) closeOpening(s *slot) {
 // read fetches a partition from an offset on until ctx ends. Every pass has a client of its own: what it fetched is gone
 // with it, and a long poll of one slot never delays the opening of another.
 func (f *Forwarder) read(ctx context.Context, topic string, partition int32, from int64, give func([]*kgo.Record)) {
-	client, err := kgo.NewClient(append(append([]kgo.Opt{}, f.cfg.Kafka...),
+	client, err := kgo.NewClient(append(append([]kgo.Opt{}, f.cfg.Kafka...), writesNothing(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}}),
 		// What was trimmed is forwarded; what was truncated is gone. Both go on with what is there.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -167,6 +167,10 @@ func (f *Forwarder) read(ctx context.Context, topic string, partition int32, fro
 		}
 	}
 }
+
+// writesNothing takes the place of what the configuration says about compression: kgo writes to the list of codecs of an
+// option when it builds a client, and these are built side by side from the same options.
+func writesNothing() kgo.Opt { return kgo.ProducerBatchCompression(kgo.NoCompression()) }
 
 // lookAtEnd asks for the end of a log that is to be closed.
 func (f *Forwarder) lookAtEnd(o *opening) {

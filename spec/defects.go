@@ -10,6 +10,7 @@ const (
 	stealWithoutCompare     // a steal does
 	stealFromLiving         // a held claim is stolen without a look at the registry
 	stealWithoutRegistry    // a process that can't reach etcd takes everybody else for gone
+	goneRemembered          // who was gone once is gone for good, though its session was used before it could register
 	dropHeldOfOwn           // a record whose claim names the same session is dropped: the run there will see to it
 	buryOlderGeneration     // a replayed record buries the generation before it
 	runWhatIsDying          // what is dying is run again
@@ -67,9 +68,12 @@ const (
 	flagSurvivesSession
 )
 
-// keepRead undoes, for the defects that do not compare, that a write of the claim makes what others had read worthless.
+// keepRead undoes, for the defects that do not compare, that a write of the claim makes what others had read worthless; and,
+// for the one that remembers, what the registry had said of a session that has written again.
 func (w *walk) keepRead(to *state) {
-	if w.defect != beginWithoutCompare && w.defect != stealWithoutCompare {
+	from := w.s.claim
+	remembered := w.defect == goneRemembered && from.owned() && to.claim.owned() && from.owner == to.claim.owner && from.former == to.claim.former
+	if w.defect != beginWithoutCompare && w.defect != stealWithoutCompare && !remembered {
 		return
 	}
 	for i, n := range w.s.slots {

@@ -11,6 +11,7 @@ var planted = []struct {
 	{"steal without compare", stealWithoutCompare, model{budget: budget{fail: 1, dup: 1, crash: 1}, limit: 3, attempts: 2}},
 	{"steal from the living", stealFromLiving, model{budget: budget{rebalance: 1}, limit: 2, attempts: 1}},
 	{"steal without the registry", stealWithoutRegistry, model{budget: budget{lapse: 1, away: 1, rebalance: 1}, limit: 3, attempts: 1}},
+	{"who was gone once is gone for good", goneRemembered, model{budget: budget{lapse: 1, away: 1, rebalance: 2, snooze: 1}, limit: 2, attempts: 1}},
 	{"a held record is dropped, after a snooze", dropHeldOfOwn, model{budget: budget{snooze: 1}, limit: 2, attempts: 1}},
 	{"a held record is dropped, after a lost reply", dropHeldOfOwn, model{budget: budget{reply: 1}, limit: 2, attempts: 1}},
 	{"an older generation is buried", buryOlderGeneration, model{budget: budget{crash: 1, fail: 1, replay: 1}, limit: 2, attempts: 1}},

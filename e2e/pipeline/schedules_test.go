@@ -69,7 +69,7 @@ func (f *fleet) leader(nodes []*process) int {
 	defer client.Close()
 	leads := -1
 	f.until("somebody leads", func() bool {
-		l, ok, err := coord.ReadLeader(f.t.Context(), client, "", schedule.Duty(f.queue))
+		l, ok, err := coord.ReadLeader(f.t.Context(), client, "/"+f.queue, schedule.Duty(f.queue))
 		must(f.t, err)
 		leads = slices.IndexFunc(nodes, func(p *process) bool { return ok && strings.HasSuffix(p.log, "/"+l.Node+".log") })
 		return leads >= 0
