@@ -3,10 +3,13 @@ package tasktier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/tasktier/tasktier/internal/embedded"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/topic"
+	"github.com/tasktier/tasktier/internal/upkeep"
 	"github.com/tasktier/tasktier/producer"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -180,6 +184,22 @@ func TestNodeWithoutKafka(t *testing.T) {
 	var unreachable *UnreachableError
 	if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), cfg.Kafka.Brokers[0]) {
 		t.Errorf("run: %v, want that Kafka is not reachable at %s", err, cfg.Kafka.Brokers[0])
+	}
+}
+
+// A broker that answered and is away again is no other error than one that never answered.
+func TestBrokerThatLeavesDuringTheStart(t *testing.T) {
+	n := &Node{cfg: config.Config{Kafka: config.Kafka{Brokers: []string{"broker:9092"}}}}
+	left := fmt.Errorf("read offsets: %w", &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)})
+	unknown := &upkeep.UnknownOffsetError{Queue: "q"}
+	away := (*UnreachableError)(nil)
+	if err := n.unresumed(left); !errors.As(err, &away) || away.Server != "kafka" || away.Addresses[0] != "broker:9092" || !errors.Is(err, left) {
+		t.Errorf("a connection that was reset: %v", err)
+	}
+	for _, err := range []error{nil, unknown, errors.Join(left, unknown), errors.New("something else")} {
+		if got := n.unresumed(err); got != err {
+			t.Errorf("%v has become %v", err, got)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package tasktier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -37,7 +38,15 @@ func (n *Node) resume(ctx context.Context, m *membership) error {
 		return fmt.Errorf("configure kafka: %w", err)
 	}
 	defer client.Close()
-	return upkeep.Resume(ctx, n.installation(client, m), append(n.queueNames(), upkeep.Tiers)...)
+	return n.unresumed(upkeep.Resume(ctx, n.installation(client, m), append(n.queueNames(), upkeep.Tiers)...))
+}
+
+// unresumed is what an error of resume means to those who start nodes: whether another start may be better.
+func (n *Node) unresumed(err error) error {
+	if unknown := (*upkeep.UnknownOffsetError)(nil); errors.As(err, &unknown) || !upkeep.Passing(err) {
+		return err
+	}
+	return &UnreachableError{Server: "kafka", Addresses: n.cfg.Kafka.Brokers, Err: err}
 }
 
 // mirrorPatience bounds the last mirroring of a node that stops.

@@ -29,7 +29,7 @@ import (
 //
 // With -tags synctests, Kafka's client uses locks that a bubble understands. Only then can processes be members of one
 // group, which waits for them when others come and go, and only then can they be cut off from Kafka, and groups be disturbed;
-// that is what to run, and what ./check does. Without, each has groups of its own.
+// that is what ./check simulate does. Without, each has groups of its own.
 //
 // What happens, when, and what handlers do follows from the seed; which of two goroutines goes first that could both go,
 // how long a pause with jitter is, and in which order Go's maps are walked does not. So a seed that failed may have to be

@@ -58,7 +58,7 @@ func (in Installation) resume(ctx context.Context, r reader) error {
 	for try := 1; ; try++ {
 		open, err := in.tryResume(ctx, r)
 		// A topic that was created a moment ago has no leaders yet, or not every broker has heard of it.
-		again := err == nil && len(open) > 0 || errors.Is(err, errNoAnswer) || passing(err)
+		again := err == nil && len(open) > 0 || errors.Is(err, errNoAnswer) || Passing(err)
 		if !again || err != nil && try == tries {
 			return err
 		}
@@ -73,8 +73,9 @@ func (in Installation) resume(ctx context.Context, r reader) error {
 	}
 }
 
-// passing says whether an error of Kafka may be gone at the next try: a broker that moves, restarts or drops connections.
-func passing(err error) bool { return kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) }
+// Passing says whether an error of Kafka may be gone at another time: a broker that moves, restarts or drops connections. One
+// that [Resume] returns was there at every try.
+func Passing(err error) bool { return kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) }
 
 // tryResume resumes what can be. It returns the partitions that members of the group keep it from; if they resumed as they
 // should, their commits are seen at the next try.
