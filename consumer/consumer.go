@@ -220,8 +220,10 @@ func (c *Consumer) close() {
 			q.forget(parts)
 			if err := q.client.LeaveGroupContext(ctx); err != nil {
 				q.log.Warn("leave group failed; it will notice by itself", zap.Error(err))
+				q.cut() // else closing waits for others whom a rebalance waits for
 			}
 			q.client.CloseAllowingRebalance()
+			q.cut()
 			// Closing takes what is buffered, an error perhaps, by a poll that nobody allows to be followed by a rebalance. If a
 			// goroutine of the client's that leaves the group comes late, it waits for that, with all the client's memory.
 			q.client.AllowRebalance()

@@ -23,6 +23,7 @@ type queue struct {
 	Queue
 	consumer *Consumer
 	client   *kgo.Client
+	cut      context.CancelFunc // ends what the client waits for
 	window   *window
 	share    *share
 	log      *zap.Logger
@@ -70,7 +71,10 @@ func (c *Consumer) newQueue(cfg Queue, share *share, win *window) (*queue, error
 	}
 	fetch := int32(min(max(c.cfg.MaxInflightBytes/16, 256<<10), 64<<20))
 	opts := append([]kgo.Opt{}, c.cfg.Kafka...)
+	ctx, cut := context.WithCancel(context.Background())
+	q.cut = cut
 	opts = append(opts,
+		kgo.WithContext(ctx),
 		kgo.ClientID(c.cfg.Node), // so that whoever describes the group sees which node has what
 		kgo.ConsumerGroup(names.Group(c.cfg.Prefix, cfg.Name)),
 		kgo.ConsumeTopics(names.Pending(cfg.Name)),
@@ -106,6 +110,7 @@ func (c *Consumer) newQueue(cfg Queue, share *share, win *window) (*queue, error
 	q.client, err = kgo.NewClient(opts...)
 	q.mu.Unlock()
 	if err != nil {
+		cut()
 		return nil, fmt.Errorf("join queue %q: %w", cfg.Name, err)
 	}
 	q.lastPoll.Store(time.Now().UnixNano())

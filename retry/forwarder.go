@@ -133,7 +133,9 @@ func New(cfg Config) (*Forwarder, error) {
 
 // Run forwards until ctx ends, commits and leaves the group.
 func (f *Forwarder) Run(ctx context.Context) (err error) {
-	if f.group, err = kgo.NewClient(f.groupOptions()...); err != nil {
+	joining, cut := context.WithCancel(context.Background())
+	defer cut()
+	if f.group, err = kgo.NewClient(f.groupOptions(joining)...); err != nil {
 		f.out.Close()
 		return fmt.Errorf("join forwarder group: %w", err)
 	}
@@ -145,6 +147,7 @@ func (f *Forwarder) Run(ctx context.Context) (err error) {
 	leaving, cancel := context.WithTimeout(context.Background(), 2*settleFor)
 	if err := f.group.LeaveGroupContext(leaving); err != nil { // revokes: waits for what flies, commits
 		f.cfg.Log.Warn("leave forwarder group failed; it will notice by itself", zap.Error(err))
+		cut() // else closing waits for others whom a rebalance waits for
 	}
 	cancel()
 	f.group.Close()

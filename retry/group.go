@@ -23,8 +23,9 @@ const (
 	lookAgain = time.Second
 )
 
-func (f *Forwarder) groupOptions() []kgo.Opt {
+func (f *Forwarder) groupOptions(ctx context.Context) []kgo.Opt {
 	return append(append([]kgo.Opt{}, f.cfg.Kafka...), writesNothing(),
+		kgo.WithContext(ctx),
 		kgo.ConsumerGroup(names.RetryGroup(f.cfg.Prefix)),
 		kgo.ConsumeTopics(names.RetryMinute(f.cfg.Prefix), names.RetryHour(f.cfg.Prefix)),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
