@@ -33,6 +33,8 @@ func (f *Forwarder) groupOptions(ctx context.Context) []kgo.Opt {
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(f.cfg.SessionTimeout),
 		kgo.HeartbeatInterval(f.cfg.SessionTimeout/5),
+		// A revocation waits for what flies, and commits. Who takes longer holds up what all others are to forward.
+		kgo.RebalanceTimeout(settleFor+commitPatience+10*time.Second),
 		// Nothing is fetched before the group is joined, nor after.
 		kgo.OnPartitionsAssigned(func(ctx context.Context, cl *kgo.Client, m map[string][]int32) {
 			cl.PauseFetchPartitions(m)

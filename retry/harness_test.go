@@ -56,7 +56,7 @@ func play(t *testing.T, test func(t *testing.T, s *stage)) {
 		}
 		t.Cleanup(cluster.Close)
 		s := newStage(t, cluster, kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(network.DialContext),
-			kgo.FetchMaxWait(5*time.Minute), kgo.MetadataMaxAge(time.Hour))
+			kgo.FetchMaxWait(5*time.Minute), kgo.MetadataMaxAge(time.Hour), kgo.DisableClientMetrics())
 		s.patience = 24 * time.Hour
 		test(t, s)
 	})
