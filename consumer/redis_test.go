@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
@@ -21,6 +22,7 @@ type memory struct {
 	*miniredis.Miniredis
 	scripts sync.Mutex // one at a time, and none beside a flush
 	loaded  map[string]string
+	refusal atomic.Pointer[string]
 }
 
 func newMemory() *memory {
@@ -34,6 +36,9 @@ func (m *memory) Dial() (net.Conn, error) {
 	return conn, err
 }
 
+// SetError has every call refused; "": no more. That of miniredis is a hook too, which the next connection would replace.
+func (m *memory) SetError(text string) { m.refusal.Store(&text) }
+
 // flush empties Redis.
 func (m *memory) flush() {
 	m.scripts.Lock()
@@ -43,6 +48,10 @@ func (m *memory) flush() {
 
 // hook answers the calls of scripts, and leaves the rest to miniredis.
 func (m *memory) hook(c *server.Peer, cmd string, args ...string) bool {
+	if text := m.refusal.Load(); text != nil && *text != "" {
+		c.WriteError(*text)
+		return true
+	}
 	if cmd != "EVALSHA" && cmd != "EVAL" {
 		return false
 	}

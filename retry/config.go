@@ -56,7 +56,9 @@ func (cfg Config) withDefaults() (Config, error) {
 func OutOptions(kafka []kgo.Opt, prefix string, maxMessageBytes int) []kgo.Opt {
 	return append(append([]kgo.Opt{}, kafka...),
 		kgo.ProducerLinger(0),
-		kgo.ProducerBatchMaxBytes(int32(min(maxMessageBytes+1<<10, 1<<30))),
+		// As much as queues take by default, whatever room for more tiers and letters have. What is refused for all that is
+		// sent alone.
+		kgo.ProducerBatchMaxBytes(int32(min(maxMessageBytes, 1<<20))),
 		// What could not be written in time is routed anew: its slot may have closed.
 		kgo.RecordDeliveryTimeout(tier.SendTimeout),
 		kgo.RecordPartitioner(tier.Homing(prefix)),

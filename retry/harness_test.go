@@ -91,6 +91,7 @@ func newStage(t *testing.T, cluster *kfake.Cluster, kafka ...kgo.Opt) *stage {
 		s.create(topic, partitions)
 	}
 	s.writer = NewWriter(s.client, s.prefix, zaptest.NewLogger(t))
+	t.Cleanup(s.writer.Close)
 	return s
 }
 

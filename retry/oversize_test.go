@@ -2,6 +2,7 @@ package retry
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap/zaptest"
 )
 
 // A record that fills its topic comes back without its errors, and one that doesn't fit even so is refused for good: the
@@ -39,6 +41,33 @@ func TestPitfall30LargeRecordsComeBackOrAreRefused(t *testing.T) {
 	if err := write(8000); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a record that doesn't fit: %v, want ErrTooLarge", err)
 	}
+}
+
+// Records that are too large only together come back, each of them: a broker refuses a batch as a whole, and the limit of a
+// topic may be lower than that of the client.
+func TestRecordsThatAreTooLargeTogether(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *stage) {
+		limit, kind := "4000", "uncompressed"
+		queue := s.queue + ".small"
+		if _, err := kadm.NewClient(s.client).CreateTopic(s.context(), 1, 1, map[string]*string{"max.message.bytes": &limit, "compression.type": &kind}, names.Pending(queue)); err != nil {
+			t.Fatal(err)
+		}
+		client := s.dial(append(OutOptions(s.kafka, s.prefix, 1<<20), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(50*time.Millisecond))...)
+		w := NewWriter(client, s.prefix, zaptest.NewLogger(t))
+		const n = 200
+		done := make(chan error, n)
+		for i := range n {
+			r := record.Encode(task.New("t", []byte(randomText()), task.ID(strconv.Itoa(i)), task.Source("/s")), "")
+			w.Write(s.context(), Wait{Queue: queue, Record: r, Due: time.Now(), Turn: 2, Attempt: 2}, func(err error) { done <- err })
+		}
+		for range n {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		client.Close()
+		w.Close()
+	})
 }
 
 // randomText compresses badly.

@@ -1,0 +1,51 @@
+package outbox
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// mostBytes is as large as a batch may be for Kafka's client; how large is too large, brokers say.
+const mostBytes = 1 << 29
+
+// An alone makes a client that sends one record at a time. A broker that refuses a batch as too large refuses all its
+// records, and doesn't say whether one of them is too large or all of them together.
+type alone struct {
+	like *kgo.Client
+
+	mu     sync.Mutex
+	made   *kgo.Client // nil until it is needed
+	closed bool
+}
+
+// client returns it.
+func (a *alone) client() (*kgo.Client, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed:
+		return nil, kgo.ErrClientClosed
+	case a.made != nil:
+		return a.made, nil
+	}
+	// A record counts as buffered until it is acknowledged.
+	client, err := kgo.NewClient(append(a.like.Opts(), kgo.MaxBufferedRecords(1), kgo.MaxBufferedBytes(2*mostBytes),
+		kgo.ProducerBatchMaxBytes(mostBytes), kgo.BrokerMaxWriteBytes(2*mostBytes))...)
+	if err != nil {
+		return nil, fmt.Errorf("configure client for single records: %w", err)
+	}
+	a.made = client
+	return client, nil
+}
+
+func (a *alone) close() {
+	a.mu.Lock()
+	client := a.made
+	a.closed = true
+	a.mu.Unlock()
+	if client != nil {
+		client.Close()
+	}
+}
