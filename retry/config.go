@@ -4,7 +4,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/tier"
+	"github.com/tasktier/tasktier/internal/topic"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 )
@@ -56,9 +58,14 @@ func (cfg Config) withDefaults() (Config, error) {
 func OutOptions(kafka []kgo.Opt, prefix string, maxMessageBytes int) []kgo.Opt {
 	return append(append([]kgo.Opt{}, kafka...),
 		kgo.ProducerLinger(0),
-		// As much as queues take by default, whatever room for more tiers and letters have. What is refused for all that is
-		// sent alone.
-		kgo.ProducerBatchMaxBytes(int32(min(maxMessageBytes, 1<<20))),
+		// As much as the topics take: queues have no room for what letters and tiers add. A queue that takes less refuses a
+		// batch, and gets its records one by one.
+		kgo.ProducerBatchMaxBytesFn(func(name string) int32 {
+			if names.IsPending(name) {
+				return int32(min(max(maxMessageBytes-topic.LetterRoom, 1<<10), 1<<30))
+			}
+			return int32(min(maxMessageBytes, 1<<30))
+		}),
 		// What could not be written in time is routed anew: its slot may have closed.
 		kgo.RecordDeliveryTimeout(tier.SendTimeout),
 		kgo.RecordPartitioner(tier.Homing(prefix)),

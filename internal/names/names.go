@@ -24,6 +24,9 @@ const MaxQueue = maxTopic - len(pendingSuffix)
 // Pending is the topic of a queue's tasks that are ready to run.
 func Pending(queue string) string { return queue + pendingSuffix }
 
+// IsPending says whether a topic is one of those.
+func IsPending(topic string) bool { return strings.HasSuffix(topic, pendingSuffix) }
+
 // Dead is the topic of a queue's dead letters.
 func Dead(queue string) string { return queue + deadSuffix }
 
