@@ -160,8 +160,8 @@ func TestOversizeIsALetter(t *testing.T) {
 		if e := s.await(1)[0]; e.State != task.Dead || e.Reason != task.ReasonOversize {
 			t.Errorf("it is %s %s, %v", e.State, e.Reason, e.Err)
 		}
-		if got := refuse.Hits(); got != 2 {
-			t.Errorf("%d tries, want one with its errors and one without", got)
+		if got := refuse.Hits(); got != 3 {
+			t.Errorf("%d tries, want one with others, one alone, and one without its errors", got)
 		}
 		if got := len(s.letters()); got != 1 {
 			t.Errorf("%d letters", got)
