@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -31,8 +32,9 @@ func (a *alone) client() (*kgo.Client, error) {
 		return a.made, nil
 	}
 	// A record counts as buffered until it is acknowledged.
-	client, err := kgo.NewClient(append(a.like.Opts(), kgo.MaxBufferedRecords(1), kgo.MaxBufferedBytes(2*mostBytes),
-		kgo.ProducerBatchMaxBytes(mostBytes), kgo.BrokerMaxWriteBytes(2*mostBytes))...)
+	client, err := kgo.NewClient(slices.Concat(a.like.Opts(), []kgo.Opt{ // a copy: the list is the client's own
+		kgo.MaxBufferedRecords(1), kgo.MaxBufferedBytes(2 * mostBytes), kgo.ProducerBatchMaxBytes(mostBytes), kgo.BrokerMaxWriteBytes(2 * mostBytes),
+	})...)
 	if err != nil {
 		return nil, fmt.Errorf("configure client for single records: %w", err)
 	}

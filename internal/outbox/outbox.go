@@ -52,7 +52,8 @@ func (o *Outbox) Send(ctx context.Context, p Parcel) {
 	o.try(ctx, p, nil)
 }
 
-// Close waits until every parcel's Done was called. End their contexts, or close the client, first.
+// Close waits until every parcel's Done was called. End their contexts, or close the client, first. What is being sent alone,
+// by a client of the outbox's own, ends here.
 func (o *Outbox) Close() {
 	o.alone.close()
 	o.pending.Wait()
