@@ -13,6 +13,7 @@ import (
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/testenv/memnet"
 	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
@@ -45,7 +46,7 @@ type stage struct {
 func play(t *testing.T, partitions int32, test func(t *testing.T, s *stage), others ...string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		net := new(kfake.VirtualNetwork)
+		net := new(memnet.Network)
 		test(t, newStage(t, net.DialContext, partitions, others, kfake.Ports(9092), kfake.ListenFn(net.Listen)))
 	})
 }

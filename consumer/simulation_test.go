@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/internal/testenv/memnet"
 	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -90,7 +91,7 @@ const ending = 12 * time.Minute
 func newSimulation(t *testing.T, seed uint64) *simulation {
 	m := &simulation{t: t, seed: seed, tasks: make(map[string]*subject), lost: make(map[string]time.Time)}
 	m.world = m.imagine()
-	virtual := new(kfake.VirtualNetwork)
+	virtual := new(memnet.Network)
 	ports := make([]int, m.brokers)
 	for i := range ports {
 		ports[i] = 9092 + i

@@ -13,6 +13,7 @@ import (
 	"github.com/tasktier/tasktier/deadletter"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/testenv/memnet"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -25,7 +26,7 @@ import (
 func play(t *testing.T, test func(t *testing.T, cluster *kfake.Cluster, dial func(...kgo.Opt) *kgo.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		net := new(kfake.VirtualNetwork)
+		net := new(memnet.Network)
 		cluster, err := kfake.NewCluster(kfake.Ports(9092), kfake.ListenFn(net.Listen), kfake.SeedTopics(1, names.Dead("tasks")))
 		if err != nil {
 			t.Fatal(err)

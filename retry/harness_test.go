@@ -12,6 +12,7 @@ import (
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/internal/testenv"
+	"github.com/tasktier/tasktier/internal/testenv/memnet"
 	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -48,7 +49,7 @@ type stage struct {
 func play(t *testing.T, test func(t *testing.T, s *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		network := new(kfake.VirtualNetwork)
+		network := new(memnet.Network)
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(network.Listen),
 			kfake.GroupMaxSessionTimeout(time.Hour))
 		if err != nil {

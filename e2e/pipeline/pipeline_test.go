@@ -74,7 +74,7 @@ func TestStopInTheMiddle(t *testing.T) {
 func TestRollingRestart(t *testing.T) {
 	onAll(t, func(t *testing.T, f *fleet) {
 		const n = 20_000
-		f.load(n, 50, 50)
+		f.load(n, 80, 80)
 		nodes := []*process{f.start(), f.start(), f.start()}
 		for i := range nodes {
 			f.await((i + 1) * n / 5)

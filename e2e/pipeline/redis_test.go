@@ -18,7 +18,7 @@ func TestRedisComesBackEmpty(t *testing.T) {
 	f.redis = []string{redis.Addr()}
 	f.concurrency = 20
 	nodes := f.ready(2)
-	f.load(n, 10, 30)
+	f.load(n, 30, 90)
 	f.await(n / 4)
 	must(t, redis.Kill())
 	must(t, os.RemoveAll(redis.DataDir()))
@@ -65,7 +65,7 @@ func TestRedisIsAway(t *testing.T) {
 	f.redis = []string{redis.Addr()}
 	f.concurrency = 20
 	nodes := f.ready(2)
-	f.load(n, 10, 30)
+	f.load(n, 30, 90)
 	f.await(n / 4)
 	must(t, redis.Kill())
 	killed := time.Now()
