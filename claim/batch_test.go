@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // A bench is a batcher and what it did.
@@ -61,7 +62,7 @@ func (w *bench) end() {
 }
 
 func TestBatchesFormWhileACallIsInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		w := work(t.Context(), func(context.Context, int, []*op) error { <-gate; return nil }, false)
 		start := time.Now()
@@ -94,7 +95,7 @@ func TestBatchesFormWhileACallIsInFlight(t *testing.T) {
 }
 
 func TestCallIsRepeatedUntilItIsAnswered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		away := errors.New("away")
 		w := work(t.Context(), func(_ context.Context, n int, _ []*op) error {
 			if n <= 10 {
@@ -120,7 +121,7 @@ func TestCallIsRepeatedUntilItIsAnswered(t *testing.T) {
 }
 
 func TestACallThatHangsIsRepeated(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := work(t.Context(), func(ctx context.Context, n int, _ []*op) error {
 			if n == 1 {
 				<-ctx.Done()
@@ -145,7 +146,7 @@ func TestACallThatHangsIsRepeated(t *testing.T) {
 }
 
 func TestToGiveUpAnswersAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		away := errors.New("away")
 		w := work(t.Context(), func(context.Context, int, []*op) error { return away }, true)
 		w.add(w.ops(2)...)
@@ -159,7 +160,7 @@ func TestToGiveUpAnswersAtOnce(t *testing.T) {
 
 func TestStopAnswersEverything(t *testing.T) {
 	t.Run("what waits, and what follows from it", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			gate := make(chan struct{})
 			w := work(t.Context(), func(context.Context, int, []*op) error { <-gate; return nil }, false)
 			all := w.ops(maxBatch + 2)
@@ -184,7 +185,7 @@ func TestStopAnswersEverything(t *testing.T) {
 		})
 	})
 	t.Run("also without Redis, when it is given up", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			ctx, giveUp := context.WithCancel(t.Context())
 			w := work(ctx, func(ctx context.Context, _ int, _ []*op) error { <-ctx.Done(); return ctx.Err() }, false)
 			w.add(w.ops(2*maxBatch + 1)...)
@@ -206,7 +207,7 @@ func TestStopAnswersEverything(t *testing.T) {
 
 // Two calls are in flight at once, also when what waits came all together.
 func TestTwoCallsInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var flying, most atomic.Int32
 		b := newBatcher(func(context.Context, []*op) error {

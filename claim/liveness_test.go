@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/coord/lease"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -28,7 +29,7 @@ func (o *oracle) Alive(ctx context.Context, session string) (bool, error) {
 
 // check runs a checker in a bubble. ask collects answers.
 func check(t *testing.T, o *oracle, test func(c *checker, ask func(session string), told *[]bool), log *zap.Logger) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newChecker(o, log)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})

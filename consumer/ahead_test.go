@@ -3,8 +3,9 @@ package consumer
 import (
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // begging makes slots whose begs are noted and not answered.
@@ -33,7 +34,7 @@ func count(batches [][]*turn) (n int) {
 
 // As many turns are begged for as there are free slots, in one go; what has none stays ready, for other nodes to have.
 func TestWishForFreeSlotsOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, begged := begging(10, 1)
 		s.push(s.queues[0], turns(100)...)
 		if got := begged(); len(got) != 1 || len(got[0]) != 10 {
@@ -69,7 +70,7 @@ func TestWishAfterARefusal(t *testing.T) {
 // A queue that is quick has what it will start in the next moment begun ahead; one that has become slow, nothing after the
 // moment is over.
 func TestWishAheadAtThePace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, begged := begging(2, 1)
 		q := s.queues[0]
 		s.push(q, turns(10_000)...)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // The lazy context answers as the one of context.WithTimeout does, at every moment, whether it was asked before or not.
@@ -20,7 +22,7 @@ func TestAttemptContextIsAContext(t *testing.T) {
 	}
 	for name, moment := range moments {
 		for _, asked := range []bool{false, true} {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				parent, giveUp := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
 				defer giveUp()
 				want, cancel := context.WithTimeout(parent, time.Minute)

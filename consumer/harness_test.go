@@ -7,13 +7,12 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
-	"github.com/tasktier/tasktier/internal/testenv/memnet"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
@@ -45,8 +44,8 @@ type stage struct {
 // play runs a test on a stage with the queue "tasks" of so many partitions, and others of one.
 func play(t *testing.T, partitions int32, test func(t *testing.T, s *stage), others ...string) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		net := new(memnet.Network)
+	bubble.Test(t, func(t *testing.T) {
+		net := new(bubble.Network)
 		test(t, newStage(t, net.DialContext, partitions, others, kfake.Ports(9092), kfake.ListenFn(net.Listen)))
 	})
 }

@@ -5,8 +5,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // admitted returns a turn of the partition that has its place in the tracker.
@@ -28,7 +29,7 @@ func closed(ch <-chan struct{}) bool {
 // A partition that was taken away starts nothing, wherever its turns are at that moment, and is idle when the last one at
 // work has ended, in whichever way.
 func TestClosedPartition(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPartition(nil, 0)
 		never := func(*turn) { t.Error("a turn was resumed after its partition was closed") }
 		settles, releases, snoozes := admitted(p, 0, ""), admitted(p, 1, ""), admitted(p, 2, "")

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // seeds are those from one up to another.
@@ -40,7 +42,7 @@ func seedsToRun(t *testing.T) (run seeds, spread bool) {
 	}
 	text := os.Getenv("TASKTIER_SEEDS")
 	if text == "" {
-		if underRace {
+		if bubble.UnderRace {
 			return seeds{0, fewSeeds / 3}, false
 		}
 		return seeds{0, fewSeeds}, false

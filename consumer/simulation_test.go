@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/internal/names"
-	"github.com/tasktier/tasktier/internal/testenv/memnet"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -44,7 +44,7 @@ func TestSimulation(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a simulation has little that lasts, and much that does not
 	for seed := seeds.from; seed < seeds.to; seed++ {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { newSimulation(t, uint64(seed)).play() })
+			bubble.Test(t, func(t *testing.T) { newSimulation(t, uint64(seed)).play() })
 		})
 	}
 }
@@ -91,7 +91,7 @@ const ending = 12 * time.Minute
 func newSimulation(t *testing.T, seed uint64) *simulation {
 	m := &simulation{t: t, seed: seed, tasks: make(map[string]*subject), lost: make(map[string]time.Time)}
 	m.world = m.imagine()
-	virtual := new(memnet.Network)
+	virtual := new(bubble.Network)
 	ports := make([]int, m.brokers)
 	for i := range ports {
 		ports[i] = 9092 + i

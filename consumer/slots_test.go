@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // turns makes n of them.
@@ -97,7 +99,7 @@ func TestSlotsGiveNoCreditForStuckTime(t *testing.T) {
 }
 
 func TestSlotsKeepOneForEachOtherQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, queues := newSlots(5, []int{1, 1, 1})
 		got := make(chan *turn, 5)
 		var wg sync.WaitGroup
@@ -177,7 +179,7 @@ func TestSlotsTakeBack(t *testing.T) {
 }
 
 func TestSlotsStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, queues := newSlots(2, []int{1})
 		var wg sync.WaitGroup
 		for range 2 {
@@ -199,7 +201,7 @@ func TestSlotsStop(t *testing.T) {
 
 // No turn stays ready while a goroutine is idle that might run it.
 func TestSlotsStrandNoTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const size = 16
 		s, queues := newSlots(size, []int{3, 1})
 		random := rand.New(rand.NewPCG(1, 2))
@@ -315,7 +317,7 @@ func occupy(s *slots, wg *sync.WaitGroup, hold func(*turn)) {
 
 // A turn that must be alone waits for those that run, and no other starts until it lets them.
 func TestSlotsAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, queues := newSlots(4, []int{1})
 		var wg sync.WaitGroup
 		var running atomic.Int32
@@ -358,7 +360,7 @@ func TestSlotsAlone(t *testing.T) {
 
 // To be alone fails when others don't end in time, when another turn is at it already, and at a stop; then the others go on.
 func TestSlotsNotAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s, queues := newSlots(3, []int{1})
 		s.push(queues[0], turns(5)...)
 		for range 2 {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 func TestWindowOpensAtAQuarter(t *testing.T) {
@@ -28,7 +30,7 @@ func TestWindowOpensAtAQuarter(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWindow(tt.max, tt.maxBytes)
 				w.charge(tt.charge, tt.chargeBytes)
 				got := make(chan int, 1)
@@ -63,7 +65,7 @@ func TestWindowIsOpenAtFirst(t *testing.T) {
 }
 
 func TestWindowWaitEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWindow(1, 1)
 		w.charge(1, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -76,7 +78,7 @@ func TestWindowWaitEndsWithItsContext(t *testing.T) {
 
 // A token that is left over from an earlier opening opens nothing.
 func TestWindowIgnoresAStaleToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWindow(4, 1000)
 		w.charge(4, 0)
 		w.release(4, 0) // leaves its token: nobody waits

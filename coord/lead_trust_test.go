@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tasktier/tasktier/coord/lease"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // What a leader does ends with the trust in its session, which the lease of etcd outlives by the margin.
@@ -34,7 +34,7 @@ func TestDutyEndsWithTheTrust(t *testing.T) {
 		}, 2 * time.Second, stop},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				p, l, asked := newPace(askedTTL), lease.New("s"), time.Now()
 				defer l.End()
 				l.Trust(p.confirmed(asked, askedTTL))

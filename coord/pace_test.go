@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/coord/lease"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
@@ -17,7 +18,7 @@ const askedTTL = 10 * time.Second
 // the sending of the last confirmed keepalive the lease ended, and why.
 func kept(t *testing.T, healthy func() error, answer func(ctx context.Context, n int) (time.Duration, error)) (after time.Duration, why error) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p, l, n := newPace(askedTTL), lease.New("s"), 0
 		confirmed := time.Now()
 		l.Trust(p.confirmed(confirmed, askedTTL))
@@ -165,7 +166,7 @@ func TestShortTroubleCostsNothing(t *testing.T) {
 }
 
 func TestKeepEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p, l, start := newPace(askedTTL), lease.New("s"), time.Now()
 		l.Trust(start.Add(askedTTL))
 		defer l.End()
@@ -183,7 +184,7 @@ func TestKeepEndsWithItsContext(t *testing.T) {
 
 // What etcd answered late has little trust left: a keepalive that came as usual would come too late.
 func TestSlowRegistrationIsConfirmedAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p, l, sent := newPace(askedTTL), lease.New("s"), time.Now()
 		time.Sleep(p.attempt)
 		l.Trust(p.confirmed(sent, askedTTL))

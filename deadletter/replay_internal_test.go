@@ -7,11 +7,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPace(10)
 		began := time.Now()
 		for i := range 31 {
@@ -42,7 +43,7 @@ func TestPace(t *testing.T) {
 }
 
 func TestPaceWithoutBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p, began := newPace(0), time.Now()
 		for range 1000 {
 			if err := p.wait(t.Context()); err != nil {
@@ -86,7 +87,7 @@ func TestFlight(t *testing.T) {
 }
 
 func TestFlightWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := newFlight()
 		l := letterOf(maxFlightBytes)
 		f.try(l)

@@ -6,14 +6,13 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
 	"github.com/tasktier/tasktier/deadletter"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
-	"github.com/tasktier/tasktier/internal/testenv/memnet"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -25,8 +24,8 @@ import (
 // play runs a test with a cluster in memory, on a clock that moves when nothing else does.
 func play(t *testing.T, test func(t *testing.T, cluster *kfake.Cluster, dial func(...kgo.Opt) *kgo.Client)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		net := new(memnet.Network)
+	bubble.Test(t, func(t *testing.T) {
+		net := new(bubble.Network)
 		cluster, err := kfake.NewCluster(kfake.Ports(9092), kfake.ListenFn(net.Listen), kfake.SeedTopics(1, names.Dead("tasks")))
 		if err != nil {
 			t.Fatal(err)

@@ -6,13 +6,12 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/internal/testenv"
-	"github.com/tasktier/tasktier/internal/testenv/memnet"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -48,8 +47,8 @@ type stage struct {
 // each other, a commit waits for the join on a lock of kgo's, for which a bubble's clock would stand still.
 func play(t *testing.T, test func(t *testing.T, s *stage)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		network := new(memnet.Network)
+	bubble.Test(t, func(t *testing.T) {
+		network := new(bubble.Network)
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(network.Listen),
 			kfake.GroupMaxSessionTimeout(time.Hour))
 		if err != nil {

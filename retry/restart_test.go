@@ -155,14 +155,17 @@ func TestRebalance(t *testing.T) {
 
 // TestGroupIsLost: the group forgets a forwarder; it joins again and goes on.
 func TestGroupIsLost(t *testing.T) {
-	t.Parallel()
-	s := onKfake(t)
-	s.listen()
-	s.start(func(c *Config) { c.SessionTimeout = time.Second }).ready(all)
-	due := soon(1000, 4*time.Second)
-	s.wait(1000, due)
-	s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 2})
-	s.once(1000, 600, due) // what was forwarded after its last commit, and a commit may be the one that failed
+	play(t, func(t *testing.T, s *stage) {
+		s.listen()
+		s.start(func(c *Config) { c.SessionTimeout = 6 * time.Second }).ready(all)
+		due := soon(1000, 40*time.Second)
+		s.wait(1000, due)
+		lost := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 2})
+		s.once(1000, 60, due) // what was forwarded after its last commit, twenty-five a second, and a commit may be the one that failed
+		if lost.Hits() != 2 {
+			t.Errorf("the group forgot it %d times", lost.Hits())
+		}
+	})
 }
 
 // TestRunReturnsWithoutBroker: nothing answers, and Run ends all the same.

@@ -14,8 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// These tests run the real code through hours and days, in a bubble. They are not parallel: the runtime of Go 1.26 was seen
-// to crash in a timer of a bubble when several ran at once under the race detector.
+// These tests run the real code through hours and days, in a bubble.
 
 // calm makes a forwarder that costs little while nothing happens.
 func calm(c *Config) { c.SessionTimeout = 5 * time.Minute }

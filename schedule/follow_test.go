@@ -3,8 +3,9 @@ package schedule
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // What a leader has begun when its term ends may be finished, but not for longer than that.
@@ -18,7 +19,7 @@ func TestOutliving(t *testing.T) {
 		{"it has ended", 0, finish},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				begun := time.Now()
 				term, cancel := context.WithTimeout(t.Context(), tt.ends)
 				defer cancel()
@@ -31,7 +32,7 @@ func TestOutliving(t *testing.T) {
 			})
 		})
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, done := outliving(t.Context(), finish)
 		done()
 		if ctx.Err() == nil {

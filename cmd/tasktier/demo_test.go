@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tasktier/tasktier/config"
 	"github.com/tasktier/tasktier/consumer"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/tasktier/tasktier/task"
 )
 
 func TestSleepTakesItsTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		began := time.Now()
 		if err := sleep(t.Context(), task.New("demo.sleep", []byte(`{"ms":1500}`))); err != nil || time.Since(began) != 1500*time.Millisecond {
 			t.Errorf("%v after %v, want success after 1.5s", err, time.Since(began))

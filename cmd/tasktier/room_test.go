@@ -5,10 +5,12 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 func TestRoomBoundsWhatIsUnderWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := newRoom(10)
 		if r.take(t.Context(), 7) != nil {
 			t.Fatal("there was room")

@@ -2,12 +2,13 @@ package control
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 func TestPitfall40PausesPastAQuarterOfAnHour(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		pause := newPause()
 		time.Sleep(time.Hour)
 		for range 100 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/coord/lease"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"go.uber.org/goleak"
 )
 
@@ -43,7 +44,7 @@ func expect(t *testing.T, l *lease.Lease, trusted, done bool) {
 }
 
 func TestUnregisteredIsNeitherTrustedNorDone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := lease.New("a")
 		after(24 * time.Hour)
 		expect(t, l, false, false)
@@ -61,7 +62,7 @@ func TestUnregisteredIsNeitherTrustedNorDone(t *testing.T) {
 }
 
 func TestTrustRunsOutForGood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := lease.New("a")
 		l.Trust(time.Now().Add(ttl))
 		after(ttl - time.Nanosecond)
@@ -78,7 +79,7 @@ func TestTrustRunsOutForGood(t *testing.T) {
 }
 
 func TestTrustIsExtendedAndNeverShortened(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := lease.New("a")
 		start := time.Now()
 		l.Trust(start.Add(ttl))
@@ -96,7 +97,7 @@ func TestTrustIsExtendedAndNeverShortened(t *testing.T) {
 func TestEnd(t *testing.T) {
 	for name, given := range map[string]time.Duration{"trusted": ttl, "unregistered": 0} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				l := lease.New("a")
 				l.Trust(time.Now().Add(given))
 				l.End()
@@ -123,7 +124,7 @@ func TestAnotherMachinesClockGivesNoTrust(t *testing.T) {
 }
 
 func TestConcurrentUse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := lease.New("a")
 		var wg sync.WaitGroup
 		for i := range 8 {

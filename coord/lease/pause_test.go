@@ -3,8 +3,9 @@ package lease
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // A process that was stopped past its trust and goes on finds the time over, and its timers not fired yet.
@@ -16,7 +17,7 @@ func TestPausedPastItsTrust(t *testing.T) {
 		time.Sleep(ttl)
 	}
 	t.Run("is not trusted before the timer has fired", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			l := New("a")
 			paused(l)
 			if l.Trusted() {
@@ -27,7 +28,7 @@ func TestPausedPastItsTrust(t *testing.T) {
 		})
 	})
 	t.Run("is not saved by a confirmation that comes before the timer", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			l := New("a")
 			paused(l)
 			l.Trust(time.Now().Add(ttl))

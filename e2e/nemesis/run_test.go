@@ -7,10 +7,10 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tasktier/tasktier/e2e/nemesis"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // A patient is a process that notes what is done to it.
@@ -53,7 +53,7 @@ func (w *witness) tell(e nemesis.Event) {
 }
 
 func TestRunnerFollowsThePlan(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		one, a := newVictim("node-1")
 		two, b := newVictim("node-2")
 		var w witness
@@ -87,7 +87,7 @@ func TestRunnerFollowsThePlan(t *testing.T) {
 }
 
 func TestRunnerMendsOnCancel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		one, a := newVictim("node-1")
 		two, b := newVictim("node-2")
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -113,7 +113,7 @@ func TestRunnerMendsOnCancel(t *testing.T) {
 
 // TestMendingOutlivesTheRun ends a run while a fault lasts that takes its time, and its context, to mend.
 func TestMendingOutlivesTheRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		mended := false
 		slow := nemesis.Fault{Name: "slow", Target: "it", Hit: func(context.Context) (nemesis.Wound, error) {
 			return nemesis.Wound{Mend: func(ctx context.Context) error {
@@ -138,7 +138,7 @@ var errBroken = errors.New("broken")
 
 func TestRunnerMendsAfterAnError(t *testing.T) {
 	for _, when := range []string{"kill", "start"} { // at its begin, and at its end
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			one, a := newVictim("node-1")
 			two, b := newVictim("node-2")
 			b.fails = map[string]error{when: errBroken}
@@ -168,7 +168,7 @@ func TestRunnerMendsAfterAnError(t *testing.T) {
 
 // TestRoleThatIsHitAlready gives a role to a process that another fault has.
 func TestRoleThatIsHitAlready(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		one, a := newVictim("node-1")
 		leader := nemesis.RolePaused("leader", nemesis.Node, nemesis.Only(one), nemesis.Span{})
 		var w witness

@@ -3,12 +3,13 @@ package nap
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 func TestFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		began := time.Now()
@@ -23,7 +24,7 @@ func TestFor(t *testing.T) {
 
 // TestPitfall40BackoffNeverEnds: by the library's default it would, after a quarter of an hour.
 func TestPitfall40BackoffNeverEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		pauses := Backoff(time.Second, time.Minute)
 		for range 100 {
 			pause := pauses.NextBackOff()

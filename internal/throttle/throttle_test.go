@@ -4,12 +4,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 func TestOneEventPerPeriod(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var th Throttle
 		var through atomic.Int64
 		burst := func() int64 {

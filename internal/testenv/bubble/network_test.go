@@ -1,4 +1,4 @@
-package memnet
+package bubble
 
 import (
 	"errors"

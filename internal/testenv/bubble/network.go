@@ -1,7 +1,4 @@
-// Package memnet is a network in memory for tests of brokers in memory, in bubbles of testing/synctest. It is kfake's,
-// and its connections fail with the errors that TCP has: clients tell by them what is worth another try, and would give
-// up a group's session for the error of a pipe.
-package memnet
+package bubble
 
 import (
 	"context"
@@ -14,7 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// A Network connects listeners and those who dial on "localhost". The zero value is ready.
+// A Network connects listeners and those who dial on "localhost", in memory. It is kfake's, and its connections fail with
+// the errors that TCP has: clients tell by them what is worth another try, and would give up a group's session for the
+// error of a pipe. The zero value is ready.
 type Network struct{ virtual kfake.VirtualNetwork }
 
 // Listen is for [kfake.ListenFn].
