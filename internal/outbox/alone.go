@@ -21,6 +21,10 @@ type alone struct {
 	closed bool
 }
 
+// building is held while a client is built: kgo writes to the list of codecs that an option has, and outboxes of one client
+// build theirs from the same options.
+var building sync.Mutex
+
 // client returns it.
 func (a *alone) client() (*kgo.Client, error) {
 	a.mu.Lock()
@@ -31,6 +35,8 @@ func (a *alone) client() (*kgo.Client, error) {
 	case a.made != nil:
 		return a.made, nil
 	}
+	building.Lock()
+	defer building.Unlock()
 	// A record counts as buffered until it is acknowledged.
 	client, err := kgo.NewClient(slices.Concat(a.like.Opts(), []kgo.Opt{ // a copy: the list is the client's own
 		kgo.MaxBufferedRecords(1), kgo.MaxBufferedBytes(2 * mostBytes), kgo.ProducerBatchMaxBytes(mostBytes), kgo.BrokerMaxWriteBytes(2 * mostBytes),
