@@ -45,9 +45,8 @@ func TestStorm(t *testing.T) {
 	t.Logf("seed %d\n%s", seed, sum.String())
 }
 
-// longStorm is rounds of five minutes on real servers, with a short one on the embedded stack after every two. That one is no
-// longer, and has right clocks, because of kfake: a group of its waits for a member that was killed while it joined for as
-// long as others go on joining, and a letter has the time that its writer says.
+// longStorm is rounds of five minutes on real servers, with a shorter one on the embedded stack after every two. That one has
+// right clocks, because there a letter has the time that its writer says.
 func longStorm(all time.Duration, binary string) []round {
 	const lasts, rate = 5 * time.Minute, 300
 	var rounds []round
@@ -57,16 +56,19 @@ func longStorm(all time.Duration, binary string) []round {
 		case 1:
 			r.kind = clustered
 		case 2:
-			rounds = append(rounds, shortOnEmbedded)
+			rounds = append(rounds, longOnEmbedded)
 			continue
 		}
 		rounds = append(rounds, r)
 		all -= r.lasts
 	}
-	return append(rounds, shortOnEmbedded)
+	return append(rounds, longOnEmbedded)
 }
 
-var shortOnEmbedded = round{kind: inOneFolder, lasts: 20 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second}
+var (
+	shortOnEmbedded = round{kind: inOneFolder, lasts: 20 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second}
+	longOnEmbedded  = round{kind: inOneFolder, lasts: 2 * time.Minute, nodes: 4, rate: 100, longest: 20 * time.Second}
+)
 
 // withClocks builds the crew's binary anew, so that the clocks of nodes can be wrong.
 func withClocks(t *testing.T) string {

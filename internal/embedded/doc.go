@@ -45,6 +45,9 @@
 // what comes. (Retention and compaction can still empty a partition; tasktier's
 // own topics have no retention.)
 //
+// Members of groups keep their sessions as on a broker, within a second: kfake
+// forgets some, and this package sees to them.
+//
 // Redis keys expire in steps of 20 ms, and of up to 5 s when there are very many
 // keys, because miniredis looks at every key at each step. A key may go one step
 // too early.

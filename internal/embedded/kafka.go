@@ -16,9 +16,10 @@ import (
 )
 
 type kafkaServer struct {
-	cluster *kfake.Cluster
-	addr    string
-	log     *kafkaLog
+	cluster  *kfake.Cluster
+	sessions *sessions
+	addr     string
+	log      *kafkaLog
 }
 
 // startKafka starts one broker. dir is empty for one that keeps nothing.
@@ -52,6 +53,10 @@ func startKafka(addr, dir string, log *zap.Logger) (*kafkaServer, error) {
 	if dir != "" {
 		k.keepLastRecords()
 	}
+	if k.sessions, err = keepSessions(k.cluster, k.addr, log); err != nil {
+		k.cluster.Close()
+		return nil, fmt.Errorf("start kafka: %w", err)
+	}
 	return k, nil
 }
 
@@ -78,6 +83,7 @@ func (k *kafkaServer) keepLastRecords() {
 }
 
 func (k *kafkaServer) close() error {
+	k.sessions.close()
 	k.log.closing.Store(true)
 	k.cluster.Close()
 	return k.log.saveError()

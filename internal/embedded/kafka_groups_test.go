@@ -1,0 +1,271 @@
+package embedded_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/tasktier/tasktier/internal/embedded"
+)
+
+// TestMembersDieWhileTheyJoin: the group goes on without them. kfake alone forgets to expel half of them.
+func TestMembersDieWhileTheyJoin(t *testing.T) {
+	t.Parallel()
+	_, addrs := start(t, embedded.Config{})
+	living := newMember(t, addrs.kafka)
+	living.join()
+	living.sync()
+
+	const deaths = 5
+	ctx, die := context.WithCancel(t.Context())
+	died := make(chan error)
+	var dead []*member
+	for range deaths {
+		m := newMember(t, addrs.kafka)
+		m.introduce()
+		dead = append(dead, m)
+		go func() { _, err := m.joinRequest().RequestWith(ctx, m.client); died <- err }()
+	}
+	for living.members() < deaths+1 {
+		time.Sleep(session / 100)
+	}
+	die()
+	for range dead {
+		if err := <-died; !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range dead {
+		m.client.Close()
+	}
+	living.join() // all have joined, so this is answered
+	living.sync()
+	for living.members() > 1 {
+		living.untilRebalance()
+		living.join()
+		living.sync()
+	}
+}
+
+// TestMemberWaitsLongInAJoin: it is answered when another joins at last, after more than the session timeout.
+func TestMemberWaitsLongInAJoin(t *testing.T) {
+	t.Parallel()
+	_, addrs := start(t, embedded.Config{})
+	slow, waits := newMember(t, addrs.kafka), newMember(t, addrs.kafka)
+	slow.join()
+	slow.sync()
+	waits.introduce()
+	joined := make(chan struct{})
+	go func() { defer close(joined); waits.join() }()
+	slow.untilRebalance()
+	slow.join()
+	<-joined
+	both := make(chan struct{})
+	go func() { defer close(both); waits.sync() }()
+	slow.sync()
+	<-both
+
+	third := newMember(t, addrs.kafka)
+	third.introduce()
+	begin := time.Now()
+	joined = make(chan struct{})
+	go func() { defer close(joined); third.join() }()
+	waits.untilRebalance()
+	rejoined := make(chan struct{})
+	go func() { defer close(rejoined); waits.join() }()
+	for time.Since(begin) < 2*session { // it is busy, and says that it lives
+		slow.heartbeat()
+		time.Sleep(session / 10)
+	}
+	slow.join()
+	<-rejoined
+	<-joined
+}
+
+// TestLeaderIsLost: those who wait for its plan join again, and are answered.
+func TestLeaderIsLost(t *testing.T) {
+	t.Parallel()
+	_, addrs := start(t, embedded.Config{})
+	members := newMembers(t, addrs.kafka, 4)
+	var others sync.WaitGroup
+	for _, m := range members {
+		if !m.leads {
+			others.Go(func() {
+				if err := m.trySync(); !errors.Is(err, kerr.RebalanceInProgress) {
+					t.Errorf("sync: %v", err)
+				}
+				m.join()
+			})
+		}
+	}
+	others.Wait()
+}
+
+// TestMemberLeavesWhileItWaitsForAPlan: the others go on at once.
+func TestMemberLeavesWhileItWaitsForAPlan(t *testing.T) {
+	t.Parallel()
+	_, addrs := start(t, embedded.Config{})
+	members := newMembers(t, addrs.kafka, 2)
+	leader, leaver := members[0], members[1]
+	if leaver.leads {
+		leader, leaver = leaver, leader
+	}
+	synced := make(chan error)
+	go func() { synced <- leaver.trySync() }()
+	time.Sleep(session / 20) // it is likely to be there
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group = "group"
+	leave.Members = []kmsg.LeaveGroupRequestMember{{MemberID: leaver.id}}
+	response, err := leave.RequestWith(leaver.ctx, leaver.client)
+	must(t, err)
+	must(t, kerr.ErrorForCode(response.ErrorCode))
+	if len(response.Members) != 1 || response.Members[0].MemberID != leaver.id || response.Members[0].ErrorCode != 0 {
+		t.Errorf("answered %+v", response.Members)
+	}
+	leader.sync()
+	must(t, <-synced)
+	leader.untilRebalance()
+	leader.join()
+	leader.sync()
+	if got := leader.members(); got != 1 {
+		t.Errorf("the group has %d members", got)
+	}
+}
+
+// session is the shortest session that kfake takes.
+const session = 6 * time.Second
+
+// A member speaks the protocol of groups by hand.
+type member struct {
+	t          *testing.T
+	ctx        context.Context
+	client     *kgo.Client
+	id         string
+	generation int32
+	leads      bool
+}
+
+// newMembers have joined together.
+func newMembers(t *testing.T, addr string, n int) []*member {
+	t.Helper()
+	members := make([]*member, n)
+	for i := range members {
+		members[i] = newMember(t, addr)
+	}
+	members[0].join()
+	members[0].sync()
+	var joined sync.WaitGroup
+	for _, m := range members[1:] {
+		m.introduce()
+		joined.Go(m.join)
+	}
+	for members[0].members() < n {
+		time.Sleep(session / 100)
+	}
+	members[0].join()
+	joined.Wait()
+	return members
+}
+
+func newMember(t *testing.T, addr string) *member {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	must(t, err)
+	t.Cleanup(client.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	t.Cleanup(cancel)
+	return &member{t: t, ctx: ctx, client: client}
+}
+
+func (m *member) joinRequest() *kmsg.JoinGroupRequest {
+	r := kmsg.NewPtrJoinGroupRequest()
+	r.Group, r.MemberID, r.ProtocolType = "group", m.id, "by hand"
+	r.SessionTimeoutMillis, r.RebalanceTimeoutMillis = int32(session.Milliseconds()), int32(time.Minute.Milliseconds())
+	p := kmsg.NewJoinGroupRequestProtocol()
+	p.Name = "any"
+	r.Protocols = append(r.Protocols, p)
+	return r
+}
+
+// introduce gets the member its name.
+func (m *member) introduce() {
+	m.t.Helper()
+	response, err := m.joinRequest().RequestWith(m.ctx, m.client)
+	must(m.t, err)
+	if response.ErrorCode != kerr.MemberIDRequired.Code {
+		m.t.Fatalf("a join without a name: %v", kerr.ErrorForCode(response.ErrorCode))
+	}
+	m.id = response.MemberID
+}
+
+// join waits until all have joined.
+func (m *member) join() {
+	if m.id == "" {
+		m.introduce()
+	}
+	response, err := m.joinRequest().RequestWith(m.ctx, m.client)
+	if err == nil {
+		err = kerr.ErrorForCode(response.ErrorCode)
+	}
+	if err != nil {
+		m.t.Errorf("join: %v", err)
+		return
+	}
+	m.generation, m.leads = response.Generation, response.LeaderID == m.id
+}
+
+// sync waits for the leader, which has no plan.
+func (m *member) sync() {
+	if err := m.trySync(); err != nil {
+		m.t.Errorf("sync: %v", err)
+	}
+}
+
+func (m *member) trySync() error {
+	r := kmsg.NewPtrSyncGroupRequest()
+	r.Group, r.MemberID, r.Generation = "group", m.id, m.generation
+	response, err := r.RequestWith(m.ctx, m.client)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(response.ErrorCode)
+}
+
+func (m *member) heartbeat() error {
+	r := kmsg.NewPtrHeartbeatRequest()
+	r.Group, r.MemberID, r.Generation = "group", m.id, m.generation
+	response, err := r.RequestWith(m.ctx, m.client)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return kerr.ErrorForCode(response.ErrorCode)
+}
+
+// untilRebalance sends heartbeats until one is told that others join or leave.
+func (m *member) untilRebalance() {
+	m.t.Helper()
+	for {
+		switch err := m.heartbeat(); {
+		case errors.Is(err, kerr.RebalanceInProgress):
+			return
+		case err != nil:
+			m.t.Fatalf("heartbeat: %v", err)
+		}
+		time.Sleep(session / 100)
+	}
+}
+
+// members is how many the group has.
+func (m *member) members() int {
+	m.t.Helper()
+	groups, err := kadm.NewClient(m.client).DescribeGroups(m.ctx, "group")
+	must(m.t, err)
+	return len(groups["group"].Members)
+}
