@@ -227,11 +227,11 @@ func TestStopWaitsForLettersUnderWay(t *testing.T) {
 	play(t, 8, func(t *testing.T, s *stage) {
 		mux := consumer.NewMux()
 		handle(t, mux, "fails", fails)
-		produced := make(chan struct{}, 8)
+		produced := make(chan struct{})
 		s.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-			s.cluster.KeepControl()
 			if len(req.(*kmsg.ProduceRequest).Topics) > 0 && isDead(s, req.(*kmsg.ProduceRequest)) {
-				produced <- struct{}{}
+				s.cluster.DropControl() // the others wait behind the first
+				close(produced)
 				s.cluster.SleepControl(func() { time.Sleep(2 * time.Second) })
 			}
 			return nil, nil, false

@@ -170,11 +170,23 @@ func (m *simulation) calm() {
 // slow lets brokers take their time for one write, and for what comes behind it on the same connection.
 func (m *simulation) slow(d time.Duration) {
 	m.logf("the next write takes %v", d)
-	m.s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		m.s.cluster.DropControl()
-		m.s.cluster.SleepControl(func() { time.Sleep(d) })
-		return nil, nil, false
-	})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.slows = append(m.slows, d)
+}
+
+// delay is how a write is slow.
+func (m *simulation) delay(key kmsg.Key) {
+	if key != kmsg.Produce {
+		return
+	}
+	m.mu.Lock()
+	var d time.Duration
+	if len(m.slows) > 0 {
+		d, m.slows = m.slows[0], m.slows[1:]
+	}
+	m.mu.Unlock()
+	time.Sleep(d)
 }
 
 // move lets groups, or partitions, be another broker's.

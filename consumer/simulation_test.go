@@ -65,7 +65,8 @@ type simulation struct {
 	order  []*subject           // as they were first heard of
 	lost   map[string]time.Time // when sessions ended for themselves
 	faults []*kfake.FaultHandle
-	excuse int // how often a forwarder, or its way to Kafka, was disturbed
+	slows  []time.Duration // of the next writes
+	excuse int             // how often a forwarder, or its way to Kafka, was disturbed
 	log    []string
 }
 
@@ -91,7 +92,7 @@ const ending = 12 * time.Minute
 func newSimulation(t *testing.T, seed uint64) *simulation {
 	m := &simulation{t: t, seed: seed, tasks: make(map[string]*subject), lost: make(map[string]time.Time)}
 	m.world = m.imagine()
-	virtual := new(bubble.Network)
+	virtual := &bubble.Network{Before: m.delay}
 	ports := make([]int, m.brokers)
 	for i := range ports {
 		ports[i] = 9092 + i

@@ -11,13 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// slowly lets the next write, and those behind it, take a while.
-func (s *stage) slowly(d time.Duration) {
-	s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		s.cluster.SleepControl(func() { time.Sleep(d) })
-		return nil, nil, false
-	})
-}
+// slowly lets writes take a while from now on.
+func (s *stage) slowly(d time.Duration) { s.slow.Store(int64(d)) }
 
 // A forwarder that stops while its writes are on their way waits for them: its successor forwards nothing twice.
 func TestStopWaitsForWhatFlies(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap/zaptest"
 )
 
@@ -36,6 +38,7 @@ type stage struct {
 	client   *kgo.Client
 	adm      *kadm.Client
 	writer   *Writer
+	slow     *atomic.Int64 // how long each write takes, in a bubble
 
 	mu      sync.Mutex
 	back    map[string][]time.Time // when a task came back, by id
@@ -48,7 +51,12 @@ type stage struct {
 func play(t *testing.T, test func(t *testing.T, s *stage)) {
 	t.Helper()
 	bubble.Test(t, func(t *testing.T) {
-		network := new(bubble.Network)
+		slow := new(atomic.Int64)
+		network := &bubble.Network{Before: func(key kmsg.Key) {
+			if key == kmsg.Produce {
+				time.Sleep(time.Duration(slow.Load()))
+			}
+		}}
 		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(network.Listen),
 			kfake.GroupMaxSessionTimeout(time.Hour))
 		if err != nil {
@@ -57,7 +65,7 @@ func play(t *testing.T, test func(t *testing.T, s *stage)) {
 		t.Cleanup(cluster.Close)
 		s := newStage(t, cluster, kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(network.DialContext),
 			kgo.FetchMaxWait(5*time.Minute), kgo.MetadataMaxAge(time.Hour), kgo.DisableClientMetrics())
-		s.patience = 24 * time.Hour
+		s.patience, s.slow = 24*time.Hour, slow
 		test(t, s)
 	})
 }
