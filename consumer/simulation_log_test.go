@@ -26,6 +26,8 @@ type watch struct {
 	seen []*lying
 	next map[string]map[int32]int64 // offsets behind what was seen
 	back map[turnKey][]time.Time    // when forwarders wrote to the queue
+
+	unchecked []*lying // what came back, and may have come early
 }
 
 // A lying record.
@@ -96,19 +98,33 @@ func (w *watch) see(r *kgo.Record) {
 	defer w.mu.Unlock()
 	w.seen = append(w.seen, l)
 	w.next[r.Topic][r.Partition] = r.Offset + 1
-	if l.pending {
-		w.early(l)
-	}
-}
-
-// early checks that a record that came back from a tier did not come before its time. w.mu is held.
-func (w *watch) early(l *lying) {
 	w.simulation.mu.Lock()
 	copied := w.tasks[l.id] == nil || w.tasks[l.id].sent > 1
 	w.simulation.mu.Unlock()
-	if copied {
-		return // this one may be a copy of what came in its time
+	if l.pending && !copied { // else this one may be a copy of what came in its time
+		w.unchecked = append(w.unchecked, l)
 	}
+}
+
+// early checks that what came back from tiers did not come before its time. It waits until all is seen that there is: several
+// attempts may have handed one turn on, and the watch reads their tiers in any order.
+func (w *watch) early() {
+	w.mu.Lock()
+	n := len(w.unchecked)
+	w.mu.Unlock()
+	if n == 0 || !w.upToDate() {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.unchecked[:n] {
+		w.earlier(l)
+	}
+	w.unchecked = w.unchecked[n:]
+}
+
+// earlier checks one. w.mu is held.
+func (w *watch) earlier(l *lying) {
 	var first *lying
 	for _, other := range w.seen {
 		if !other.pending && other.id == l.id && other.g == l.g && other.t == l.t && other.Timestamp.Before(l.Timestamp) && (first == nil || other.due.Before(first.due)) {
@@ -145,6 +161,7 @@ func (w *watch) doubles() {
 			return
 		}
 	}
+	w.early()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	waited, due := make(map[turnKey]int), make(map[turnKey]time.Time)
@@ -203,6 +220,7 @@ func (w *watch) upToDate() bool {
 
 // commits checks what groups have committed.
 func (w *watch) commits() {
+	w.early()
 	if !w.upToDate() {
 		return // partitions move; the next time
 	}
