@@ -13,7 +13,7 @@ import (
 
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/consumer"
-	"github.com/tasktier/tasktier/internal/testenv/bubble"
+	"github.com/tasktier/tasktier/internal/testenv/race"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 )
@@ -93,7 +93,7 @@ func (s *stage) worked(typ string) (n int, highest int) {
 func TestOutageSparesAttempts(t *testing.T) {
 	const outage = 10 * time.Minute
 	tasks := 10_000
-	if bubble.UnderRace {
+	if race.On {
 		tasks = 500
 	}
 	play(t, 4, func(t *testing.T, s *stage) {
@@ -161,7 +161,7 @@ func TestOutageSparesAttempts(t *testing.T) {
 
 // A backend that is away for three quarters of the time, in turns: far fewer tasks die of it than without a breaker.
 func TestFlappingBackend(t *testing.T) {
-	if bubble.UnderRace {
+	if race.On {
 		t.Skip("it would take minutes, and shares all it does with TestOutageSparesAttempts")
 	}
 	const tasks = 1000

@@ -13,7 +13,7 @@ import (
 
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/coord/lease"
-	"github.com/tasktier/tasktier/internal/testenv/bubble"
+	"github.com/tasktier/tasktier/internal/testenv/race"
 	"github.com/tasktier/tasktier/task"
 )
 
@@ -193,7 +193,7 @@ func TestLimit(t *testing.T) {
 // Those of a free type in the same queue run as if it were not there; later the locked ones do.
 func TestLockedTypeDelaysNoOther(t *testing.T) {
 	waiting, n := 3000, 2000
-	if bubble.UnderRace {
+	if race.On {
 		waiting, n = 1000, 700
 	}
 	play(t, 4, func(t *testing.T, s *stage) {

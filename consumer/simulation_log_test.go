@@ -106,25 +106,17 @@ func (w *watch) see(r *kgo.Record) {
 	}
 }
 
-// early checks that what came back from tiers did not come before its time. It waits until all is seen that there is: several
-// attempts may have handed one turn on, and the watch reads their tiers in any order.
+// early checks that what came back from tiers did not come before its time. All is seen that there is, and w.mu is held:
+// several attempts may have handed one turn on, and the watch reads their tiers in any order.
 func (w *watch) early() {
-	w.mu.Lock()
-	n := len(w.unchecked)
-	w.mu.Unlock()
-	if n == 0 || !w.upToDate() {
-		return
+	for _, l := range w.unchecked {
+		w.timely(l)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, l := range w.unchecked[:n] {
-		w.earlier(l)
-	}
-	w.unchecked = w.unchecked[n:]
+	w.unchecked = nil
 }
 
-// earlier checks one. w.mu is held.
-func (w *watch) earlier(l *lying) {
+// timely checks one. w.mu is held.
+func (w *watch) timely(l *lying) {
 	var first *lying
 	for _, other := range w.seen {
 		if !other.pending && other.id == l.id && other.g == l.g && other.t == l.t && other.Timestamp.Before(l.Timestamp) && (first == nil || other.due.Before(first.due)) {
@@ -155,15 +147,18 @@ type turnKey struct {
 // doubles checks that forwarders brought nothing back more often than it was there, but for what they could not commit
 // because they were disturbed, and that they did so soon.
 func (w *watch) doubles() {
-	for limit := time.Now().Add(time.Minute); !w.upToDate(); time.Sleep(time.Second) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for limit := time.Now().Add(time.Minute); !w.upToDate(); {
 		if time.Now().After(limit) {
 			w.wrong("the watch does not see all there is")
 			return
 		}
+		w.mu.Unlock()
+		time.Sleep(time.Second)
+		w.mu.Lock()
 	}
 	w.early()
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	waited, due := make(map[turnKey]int), make(map[turnKey]time.Time)
 	for _, l := range w.seen {
 		if k := (turnKey{l.id, l.g, l.t}); !l.pending {
@@ -204,10 +199,8 @@ func (w *watch) any(d *rand.Rand) *lying {
 	return pending[d.IntN(len(pending))]
 }
 
-// upToDate says whether all was seen that there is.
+// upToDate says whether all was seen that there is. w.mu is held.
 func (w *watch) upToDate() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for topic := range w.topics() {
 		for _, p := range w.s.cluster.PartitionInfos(topic) {
 			if p.HighWatermark != w.next[topic][p.Partition] {
@@ -220,12 +213,12 @@ func (w *watch) upToDate() bool {
 
 // commits checks what groups have committed.
 func (w *watch) commits() {
-	w.early()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if !w.upToDate() {
 		return // partitions move; the next time
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.early()
 	for _, prefix := range w.installations() {
 		forwarding, consuming := w.s.cluster.GroupInfo(names.RetryGroup(prefix)), w.s.cluster.GroupInfo(names.Group(prefix, "tasks"))
 		w.forwarder(prefix, progressOf(forwarding))

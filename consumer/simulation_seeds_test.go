@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tasktier/tasktier/internal/testenv/bubble"
+	"github.com/tasktier/tasktier/internal/testenv/race"
 )
 
 // seeds are those from one up to another.
@@ -42,7 +42,7 @@ func seedsToRun(t *testing.T) (run seeds, spread bool) {
 	}
 	text := os.Getenv("TASKTIER_SEEDS")
 	if text == "" {
-		if bubble.UnderRace {
+		if race.On {
 			return seeds{0, fewSeeds / 3}, false
 		}
 		return seeds{0, fewSeeds}, false

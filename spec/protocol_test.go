@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/tasktier/tasktier/internal/testenv/race"
 )
 
 // size says when a mix is explored.
@@ -11,7 +13,7 @@ type size uint8
 
 const (
 	small size = iota // always
-	large             // not under the race detector, see race_test.go
+	large             // not under the race detector: the explorer has no second goroutine, so it would find nothing in ten times the time
 	huge              // with SPEC=full in the environment: minutes, and some gigabytes
 )
 
@@ -61,9 +63,9 @@ var mixes = []struct {
 func runs(s size) bool {
 	switch s {
 	case huge:
-		return os.Getenv("SPEC") == "full" && !raceOn
+		return os.Getenv("SPEC") == "full" && !race.On
 	case large:
-		return !raceOn
+		return !race.On
 	default:
 		return true
 	}
@@ -100,8 +102,8 @@ func (w watched) steps(s state, emit func(step[state])) {
 
 // A model in which something never happens proves nothing about it.
 func TestEveryStepHappens(t *testing.T) {
-	if raceOn {
-		t.Skip("the same mixes as in TestProtocol, once more: see race_test.go")
+	if race.On {
+		t.Skip("the same mixes as in TestProtocol, once more")
 	}
 	seen := make(map[string]bool)
 	for _, mix := range mixes {

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -184,10 +185,7 @@ func (s *sessions) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*lookEvery)
 	defer cancel()
 	s.mu.Lock()
-	names := make([]string, 0, len(s.groups))
-	for name := range s.groups {
-		names = append(names, name)
-	}
+	names := slices.Collect(maps.Keys(s.groups))
 	s.mu.Unlock()
 	if len(names) == 0 {
 		return nil

@@ -60,7 +60,7 @@ func ValidQueue(name string) error {
 		return fmt.Errorf("%w: %.32q... has %d bytes, at most %d", ErrInvalid, name, len(name), MaxQueue)
 	case name[0] == '.' || name[len(name)-1] == '.':
 		return fmt.Errorf("%w: %q begins or ends with a dot", ErrInvalid, name)
-	case strings.HasSuffix(name, pendingSuffix) || strings.HasSuffix(name, deadSuffix):
+	case IsPending(name) || strings.HasSuffix(name, deadSuffix):
 		return fmt.Errorf("%w: %q is named like a topic of a queue; say the queue, without %s or %s", ErrInvalid, name, pendingSuffix, deadSuffix)
 	}
 	for i := range len(name) {

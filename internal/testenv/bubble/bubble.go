@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"github.com/tasktier/tasktier/internal/testenv/race"
 )
 
 // Test is [synctest.Test], on one processor when the race detector is on. All timers of a bubble have one context of the
@@ -15,7 +17,7 @@ import (
 // lock for ever. It finds races by what happens before what, so one processor hides none that the test's order shows.
 func Test(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	if UnderRace {
+	if race.On {
 		defer alone()()
 	}
 	synctest.Test(t, f) //nolint:forbidigo // this is the place for it
