@@ -70,7 +70,7 @@ func TestImportsPointDown(t *testing.T) {
 		}
 	}
 	for _, p := range list(t, module+"/...") {
-		if strings.HasPrefix(p.ImportPath, module+"/e2e") || strings.HasPrefix(p.ImportPath, module+"/examples") || strings.HasPrefix(p.ImportPath, module+"/internal/testenv/") {
+		if strings.HasPrefix(p.ImportPath, module+"/test") || strings.HasPrefix(p.ImportPath, module+"/examples") || strings.HasPrefix(p.ImportPath, module+"/internal/testenv/") {
 			continue // they use the house, nobody in it uses them
 		}
 		from, ok := floor[p.ImportPath]
@@ -125,10 +125,10 @@ func allowed(path string, prefixes []string) bool {
 }
 
 // A transaction that is left open keeps every reader of its topics from what comes behind it, so nothing here writes in
-// transactions: not to pending, and no letter or retry either. (Services may; see TestTransactions in e2e/interop.)
+// transactions: not to pending, and no letter or retry either. (Services may; see TestTransactions in test/interop.)
 func TestPitfall32NothingWritesInTransactions(t *testing.T) {
 	for _, p := range list(t, module+"/...") {
-		if strings.HasPrefix(p.ImportPath, module+"/e2e") {
+		if strings.HasPrefix(p.ImportPath, module+"/test") {
 			continue
 		}
 		for _, file := range p.GoFiles {

@@ -20,7 +20,7 @@ import (
 )
 
 // Two members of a group can't wait for each other in a bubble (see playReal), so here the other node is the offer that it
-// would make. With two nodes it is shown in e2e/pipeline.
+// would make. With two nodes it is shown in test/pipeline.
 
 // offer makes free slots known for a node that has some partitions of "tasks".
 func (c *claims) offer(slots int, partitions ...int32) {

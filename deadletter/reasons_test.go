@@ -23,7 +23,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Each reason but poison, which takes processes that die (TestPoison of e2e/pipeline has it), is given by a real consumer,
+// Each reason but poison, which takes processes that die (TestPoison of test/pipeline has it), is given by a real consumer,
 // and its letter is the original: payload, headers and key, byte for byte.
 func TestReasons(t *testing.T) {
 	binary := func(id, typ string, more ...string) []kgo.RecordHeader {

@@ -16,7 +16,7 @@ var packages = map[string]string{
 	"mvn":          "maven",
 	"redis-server": "redis-server",
 
-	// For the publishers of e2e/interop.
+	// For the publishers of test/interop.
 	"javac":   "openjdk-17-jdk-headless",
 	"python3": "python3-venv", // which brings Python; Debian's alone can't make virtual environments
 	"node":    "nodejs",
