@@ -124,9 +124,10 @@ func allowed(path string, prefixes []string) bool {
 	return false
 }
 
-// A transaction that is left open keeps every reader of its topics from what comes behind it, so nothing here writes in
-// transactions: not to pending, and no letter or retry either. (Services may; see TestTransactions in test/interop.)
-func TestPitfall32NothingWritesInTransactions(t *testing.T) {
+// An open transaction keeps every read-committed consumer of its topics from the records behind it, so nothing here
+// writes in transactions: neither tasks nor retries nor dead letters. Services may; see TestTransactions in
+// test/interop. Pitfall 32 of docs/pitfalls.md.
+func TestNothingWritesInTransactions(t *testing.T) {
 	for _, p := range list(t, module+"/...") {
 		if strings.HasPrefix(p.ImportPath, module+"/test") {
 			continue

@@ -239,9 +239,9 @@ func TestLimitsNeedEtcd(t *testing.T) {
 	}
 }
 
-// TestPitfall27NodesComeBackAfterAWeek: Kafka has forgotten the offsets of a group that nobody was in. What had run does not
-// run again, up to the last task before the stop.
-func TestPitfall27NodesComeBackAfterAWeek(t *testing.T) {
+// When Kafka has forgotten the offsets of a group without members, nodes resume behind the last task that was finished
+// before they stopped. Pitfall 27 of docs/pitfalls.md.
+func TestNodesResumeAfterTheGroupWasForgotten(t *testing.T) {
 	cfg := cluster(t)
 	cfg.Redis = nil // claims would hide it
 	f := newFleet(t, cfg)

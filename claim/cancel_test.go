@@ -94,7 +94,8 @@ func TestCancelKeepsForTheQueuesWindow(t *testing.T) {
 	}
 }
 
-// A task that was canceled before it ran does not start: not its first record, nor a retry, nor a replay under way.
+// A task that was canceled before it ran does not start: not by its first record, nor by a retry or a replay that is
+// under way. Pitfall 62 of docs/pitfalls.md.
 func TestCanceledTaskDoesNotStart(t *testing.T) {
 	onEach(t, func(t *testing.T, s *Store) {
 		n := start(t, s, &registry{}, "me")
@@ -161,8 +162,9 @@ func TestCancelWhileTheClaimMovesOn(t *testing.T) {
 	}
 }
 
-// The call was applied and its reply lost: it is made again, recognises its own work, and counts once.
-func TestPitfall43CancelWhoseReplyWasLost(t *testing.T) {
+// A cancellation that was applied and whose reply was lost is sent again, recognizes its own write, and is counted
+// once. Pitfall 43 of docs/pitfalls.md.
+func TestCancelWithLostReplyIsCountedOnce(t *testing.T) {
 	for name, before := range map[string]Claim{
 		"pending": {State: Pending, Turn: 1, Attempt: 1, Type: "t"},
 		"running": {State: Running, Turn: 1, Attempt: 1, Owner: "o", Type: "t"},

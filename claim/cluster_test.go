@@ -12,8 +12,9 @@ import (
 	"github.com/tasktier/tasktier/internal/testenv"
 )
 
-// A call has keys of one slot only; else a cluster refuses it.
-func TestPitfall41ScriptsStayInOneSlot(t *testing.T) {
+// All keys of one script call are in one slot of a Redis Cluster, which refuses other calls. Pitfall 41 of
+// docs/pitfalls.md.
+func TestScriptsUseKeysOfOneSlot(t *testing.T) {
 	s := NewStore(cluster(t, testenv.RedisCluster(t)), testenv.Unique(t))
 	node := start(t, s, &registry{}, me)
 	holds := make([]*Hold, 400)

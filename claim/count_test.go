@@ -45,7 +45,8 @@ func TestCensus(t *testing.T) {
 	})
 }
 
-func TestPitfall48ACensusOfAFullIndexSaysSo(t *testing.T) {
+// Counts from an index that is full say that there may be more tasks in that state. Pitfall 48 of docs/pitfalls.md.
+func TestCountsOfAFullIndexAreMarkedIncomplete(t *testing.T) {
 	s := storeAt(t, testenv.Redis(t), testenv.Unique(t))
 	marks := make([]mark, indexLimit)
 	for i := range marks {

@@ -169,8 +169,9 @@ func TestForgetLeavesWhatWasMarkedAnew(t *testing.T) {
 	})
 }
 
-// An index holds so much and no more; the earliest go, and a list says that there may be others.
-func TestPitfall48AFullIndexSaysSo(t *testing.T) {
+// An index that is full drops its earliest entries, and a list made from it says that there may be more tasks. Pitfall
+// 48 of docs/pitfalls.md.
+func TestListOfAFullIndexIsMarkedIncomplete(t *testing.T) {
 	s := storeAt(t, testenv.Redis(t), testenv.Unique(t))
 	now := time.Now().UnixMilli()
 	var marks []mark

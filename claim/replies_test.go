@@ -92,8 +92,9 @@ func onEachLossy(t *testing.T, test func(t *testing.T, s *Store, l *losses)) {
 
 const manyLost = 2
 
-// A call that was applied and not answered is made again, and what it wrote is recognised: it counts once.
-func TestPitfall43RetriedCallWasApplied(t *testing.T) {
+// A call that was applied and whose reply was lost is sent again, recognizes what it wrote, and is counted once.
+// Pitfall 43 of docs/pitfalls.md.
+func TestCallsWithLostRepliesAreCountedOnce(t *testing.T) {
 	t.Run("begin", func(t *testing.T) {
 		onEachLossy(t, func(t *testing.T, s *Store, l *losses) {
 			node := start(t, s, &registry{}, me)
@@ -384,8 +385,9 @@ func pass(from, to net.Conn, may func([]byte) bool) {
 	}
 }
 
-// The same over TCP: connections break, or hang, with the answer on its way.
-func TestPitfall43ConnectionsBreakAndHang(t *testing.T) {
+// Over TCP, a call is applied once even if its connection breaks or hangs while the reply is under way. Pitfall 43 of
+// docs/pitfalls.md.
+func TestBrokenConnectionsApplyCallsOnce(t *testing.T) {
 	for name, addr := range map[string]func(*testing.T) string{
 		"miniredis": func(t *testing.T) string { return miniredis.RunT(t).Addr() },
 		"redis":     func(t *testing.T) string { return testenv.Redis(t) },

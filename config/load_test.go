@@ -187,7 +187,9 @@ func TestLoadQueues(t *testing.T) {
 	}
 }
 
-func TestPitfall44DottedTypeNames(t *testing.T) {
+// Names of task types keep their dots and their case, in the file and in the environment. Pitfall 44 of
+// docs/pitfalls.md.
+func TestTypeNamesKeepDotsAndCase(t *testing.T) {
 	cfg := mustLoad(t, "types:\n  Email.Send.v2: {limit: 1}\n  \"email.send\": {limit: 2}\n  email: {limit: 3}\n",
 		"TASKTIER_TYPES_EMAIL_SEND_V2_LIMIT=7")
 	want := map[string]Type{"Email.Send.v2": {Limit: 7}, "email.send": {Limit: 2}, "email": {Limit: 3}}

@@ -195,8 +195,9 @@ func TestSnooze(t *testing.T) {
 	})
 }
 
-// A type that nobody here knows may be another deployment's, or tomorrow's: its tasks live.
-func TestPitfall46UnhandledWaitsForItsHandler(t *testing.T) {
+// A task of a type without a handler may belong to another deployment or to the next release: it waits for its handler
+// and is not dead-lettered. Pitfall 46 of docs/pitfalls.md.
+func TestTaskWithoutHandlerWaitsForIt(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		mux := consumer.NewMux()
 		s.forward()

@@ -23,8 +23,9 @@ func (c *claims) cancel(id string) claim.Cancellation {
 	return done
 }
 
-// What was canceled before it started never does, wherever it was: not sent yet, waiting for a slot, for its next attempt.
-// A replay that is asked for later is a later wish, but canceled all the same until the window ends.
+// A task that is canceled before it starts never starts, whether it was not sent yet, waited for a worker or waited for
+// its next attempt. The cancellation also holds for a replay, until the deduplication window ends. Pitfall 62 of
+// docs/pitfalls.md.
 func TestCancelBeforeTheStart(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)

@@ -23,8 +23,8 @@ func absences(c *claims) map[string][2]func() {
 	}
 }
 
-// While Redis is away nothing starts; what runs runs on, and is recorded when Redis is back. Then everything resumes by
-// itself, and no task has run twice.
+// While Redis is unreachable or refuses every call, nothing starts; running tasks continue and are recorded when Redis
+// is back. Then the node resumes by itself, and no task has run twice. Pitfall 58 of docs/pitfalls.md.
 func TestRedisAwayWait(t *testing.T) {
 	for _, way := range []string{"cut off", "refuses"} {
 		t.Run(way, func(t *testing.T) {

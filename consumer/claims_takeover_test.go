@@ -56,8 +56,9 @@ func TestClaimsTakeOver(t *testing.T) {
 	})
 }
 
-// What its owner's death interrupted fails here as often as its policy allows: no crash used up an attempt.
-func TestPitfall47ACrashIsNotAFailure(t *testing.T) {
+// A task that was interrupted by the death of its node keeps all the attempts of its retry policy. Pitfall 47 of
+// docs/pitfalls.md.
+func TestCrashUsesNoAttempt(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
 		crashed := ghost("gone")

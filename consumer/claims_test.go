@@ -339,7 +339,8 @@ func TestClaimsKnowStaleTurns(t *testing.T) {
 	})
 }
 
-// A second record of a task waits while the first runs, without a slot, and is dropped when that has ended.
+// A second record of a task waits without a worker while the first runs, and is dropped and counted as repeated when
+// the first has ended. Pitfall 63 of docs/pitfalls.md.
 func TestClaimsHoldASecondRecord(t *testing.T) {
 	play(t, 2, func(t *testing.T, s *stage) {
 		c := newClaims(t)
@@ -402,8 +403,9 @@ func TestClaimsWindow(t *testing.T) {
 	})
 }
 
-// A dedup entry made before the handler succeeded would drop the retry: ours says retrying, and the next turn runs.
-func TestPitfall22DedupOnlyAfterSuccess(t *testing.T) {
+// Only a finished task makes its next records duplicates: after a failure, a snooze or a panic the task runs again.
+// Pitfall 22 of docs/pitfalls.md.
+func TestRetryIsNoDuplicate(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
 		runs := newTally()
@@ -430,8 +432,9 @@ func TestPitfall22DedupOnlyAfterSuccess(t *testing.T) {
 	})
 }
 
-// An id that failed is no outcast: what died is replayed as the next generation, and what was given back is delivered again.
-func TestPitfall23NoBlacklist(t *testing.T) {
+// The ID of a failed task is not blocked: its replay is a new generation and runs, and a second record of that
+// generation is dropped as a duplicate. Pitfall 23 of docs/pitfalls.md.
+func TestReplayOfAFailedTaskRunsOnce(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
 		runs := newTally()

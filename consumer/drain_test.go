@@ -13,8 +13,9 @@ import (
 	"github.com/tasktier/tasktier/task"
 )
 
-// A stop lets running tasks finish and starts no other: each runs exactly once over this consumer and the next.
-func TestPitfall21DrainLetsTasksFinish(t *testing.T) {
+// A stop lets running tasks finish and starts no others, so each task runs exactly once over this consumer and the
+// next. Pitfall 21 of docs/pitfalls.md.
+func TestDrainFinishesRunningTasks(t *testing.T) {
 	const tasks, slots = 300, 10
 	play(t, 4, func(t *testing.T, s *stage) {
 		runs := newTally()
@@ -253,7 +254,8 @@ func TestStopUnderLoad(t *testing.T) {
 	})
 }
 
-func TestPitfall17CloseWithoutRun(t *testing.T) {
+// Close returns also when Run was never called. Pitfall 17 of docs/pitfalls.md.
+func TestCloseWithoutRun(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		for _, wait := range []time.Duration{0, 5 * time.Second} {
 			c, err := consumer.New(s.config(consumer.NewMux()))

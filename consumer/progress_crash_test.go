@@ -275,8 +275,9 @@ func TestCommitsFollowProgress(t *testing.T) {
 	})
 }
 
-// A commit whose metadata is refused is made again at once without it: there may be no other.
-func TestPitfall26CommittedAtOnceWithoutMetadata(t *testing.T) {
+// A commit whose metadata is refused is repeated at once without it, because no later commit may follow. Pitfall 26 of
+// docs/pitfalls.md.
+func TestCommitIsRepeatedWithoutRefusedMetadata(t *testing.T) {
 	for _, refusal := range []*kerr.Error{kerr.OffsetMetadataTooLarge, kerr.InvalidCommitOffsetSize} {
 		t.Run(refusal.Message, func(t *testing.T) {
 			play(t, 1, func(t *testing.T, s *stage) {

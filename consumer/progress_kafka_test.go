@@ -21,9 +21,9 @@ import (
 	"go.uber.org/zap/zaptest"
 )
 
-// A broker that takes less metadata than we write refuses the whole commit of the partition. Then the offset is committed
-// without it, so that the watermark is held up by nothing, and later with as much as the broker takes.
-func TestPitfall26MetadataTooLarge(t *testing.T) {
+// A broker that accepts less metadata than was sent refuses the partition's whole commit. The offset is then committed
+// without metadata, and later with as much as the broker accepts. Pitfall 26 of docs/pitfalls.md.
+func TestOversizedMetadataDoesNotBlockCommits(t *testing.T) {
 	for _, limit := range []int{0, 150} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) { metadataTooLarge(t, limit) })
 	}

@@ -101,8 +101,9 @@ func TestRollingRestart(t *testing.T) {
 	})
 }
 
-// A revocation waits for running tasks, starts no other of that partition, and then commits.
-func TestPitfall08RevocationWaitsAndCommits(t *testing.T) {
+// A revocation waits for the running tasks of the partition, starts none of the others, and then commits. Pitfall 8 of
+// docs/pitfalls.md.
+func TestRevocationWaitsForRunningTasksAndCommits(t *testing.T) {
 	playReal(t, 2, func(t *testing.T, s *stage) {
 		mux := consumer.NewMux()
 		runs := newTally()
@@ -146,8 +147,9 @@ func TestPitfall08RevocationWaitsAndCommits(t *testing.T) {
 	})
 }
 
-// A task that ends after its partition was given to another node is not committed by this one.
-func TestPitfall01LateMarkAfterRevoke(t *testing.T) {
+// A task that ends after its partition was assigned to another node is not committed by this one. Pitfall 1 of
+// docs/pitfalls.md.
+func TestTaskThatEndsAfterRevocationIsNotCommitted(t *testing.T) {
 	playReal(t, 2, func(t *testing.T, s *stage) {
 		start := func(g *gate) *node {
 			mux := consumer.NewMux()
@@ -192,9 +194,9 @@ func TestPitfall01LateMarkAfterRevoke(t *testing.T) {
 	})
 }
 
-// A member that the group threw out commits nothing of what it had, neither at once nor when its tasks end, and works
-// on when it is back.
-func TestPitfall01LateMarkAfterLoss(t *testing.T) {
+// A member that the group has expelled or fenced commits nothing of what it had, neither at once nor when its tasks
+// end, and continues when it has joined again. Pitfalls 1 and 20 of docs/pitfalls.md.
+func TestLostMemberCommitsNothing(t *testing.T) {
 	for _, reason := range []*kerr.Error{kerr.UnknownMemberID, kerr.IllegalGeneration, kerr.FencedInstanceID} {
 		t.Run(reason.Message, func(t *testing.T) {
 			play(t, 1, func(t *testing.T, s *stage) {

@@ -172,9 +172,9 @@ func TestOversizeIsALetter(t *testing.T) {
 	})
 }
 
-// Every failure costs one run of that task and none of those behind it, whether they come back through the tiers or in
-// place: a burst of tasks that all fail is as much work as their attempts.
-func TestPitfall15FailuresRunNobodyElseAgain(t *testing.T) {
+// A failure costs one attempt of its task and none of the tasks behind it, with retries through the tiers and in place
+// alike. Pitfall 15 of docs/pitfalls.md.
+func TestFailedTaskRunsNoOtherAgain(t *testing.T) {
 	const tasks, attempts = 30, 3
 	for _, ordered := range []bool{false, true} {
 		t.Run(fmt.Sprintf("ordered=%t", ordered), func(t *testing.T) {

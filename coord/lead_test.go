@@ -243,8 +243,9 @@ func TestNobodyLeadsWithoutEtcd(t *testing.T) {
 	c.check(t)
 }
 
-// A second Lead of the name would find the key its own.
-func TestPitfall35OneLeadOfAName(t *testing.T) {
+// A session takes part in an election once: a second candidate of the same session would take the leader's key for its
+// own. Pitfall 35 of docs/pitfalls.md.
+func TestSecondCandidateOfOneSessionIsRefused(t *testing.T) {
 	t.Parallel()
 	c := &chronicle{}
 	n := join(t, unique(t), etcd(t), named("a", time.Minute))
@@ -267,8 +268,8 @@ func TestPitfall35OneLeadOfAName(t *testing.T) {
 	c.check(t)
 }
 
-// Who steps down must not delete the key of the next one.
-func TestPitfall36StepsDownFromItsOwnTermOnly(t *testing.T) {
+// A leader that steps down does not delete the key of its successor. Pitfall 36 of docs/pitfalls.md.
+func TestLeaderDeletesOnlyItsOwnKey(t *testing.T) {
 	t.Parallel()
 	prefix, c := unique(t), &chronicle{}
 	n := join(t, prefix, etcd(t), named("a", time.Minute))
@@ -298,8 +299,9 @@ func TestPitfall36StepsDownFromItsOwnTermOnly(t *testing.T) {
 	}
 }
 
-// The news that the leader is gone can be compacted away before it is told.
-func TestPitfall38CompactionHidesNoVacancy(t *testing.T) {
+// A candidate notices that the leader has stepped down even if the event was compacted before the watch delivered it.
+// Pitfall 38 of docs/pitfalls.md.
+func TestVacancyIsNoticedAcrossCompaction(t *testing.T) {
 	t.Parallel()
 	server, prefix, c := testenv.StartEtcd(t), unique(t), &chronicle{}
 	network := newLink(t, server.Endpoint())

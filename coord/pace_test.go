@@ -121,8 +121,9 @@ func TestLeaseThatEtcdDoesNotKnowEndsAtOnce(t *testing.T) {
 	}
 }
 
-// A keepalive that goes on by itself would hide that the work behind it is stuck.
-func TestPitfall37WedgedProcessIsNotKeptAlive(t *testing.T) {
+// A session is renewed only while the process makes progress; a keepalive of its own would hide that the process is
+// stuck. Pitfall 37 of docs/pitfalls.md.
+func TestWedgedProcessIsNotKeptAlive(t *testing.T) {
 	wedged := errors.New("queue tasks was not polled for 20s")
 	start := time.Time{}
 	after, why := kept(t, func() error {

@@ -19,8 +19,8 @@ func leaseOf(n *node, id string) clientv3.LeaseID {
 	return clientv3.LeaseID(kv.Lease)
 }
 
-// Who gives up what it lost may delete what is somebody else's by now.
-func TestPitfall36GivesUpOnlyItsOwn(t *testing.T) {
+// A member that leaves deletes its key only if the key is still its own. Pitfall 36 of docs/pitfalls.md.
+func TestLeavingMemberDeletesOnlyItsOwnKey(t *testing.T) {
 	t.Parallel()
 	n := join(t, unique(t), etcd(t), nil)
 	l, other := n.registered(), connect(t, etcd(t)...)
@@ -32,8 +32,9 @@ func TestPitfall36GivesUpOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// A watch that fell behind is closed with what it has yet to tell compacted away.
-func TestPitfall38CompactionHidesNobodysLeaving(t *testing.T) {
+// A member that left is noticed even if the event was compacted before the watch delivered it. Pitfall 38 of
+// docs/pitfalls.md.
+func TestLeavingMemberIsNoticedAcrossCompaction(t *testing.T) {
 	t.Parallel()
 	server, prefix := testenv.StartEtcd(t), unique(t)
 	network := newLink(t, server.Endpoint())
@@ -90,8 +91,9 @@ func sees(t *testing.T, n *node, server *testenv.EtcdServer) {
 	})
 }
 
-// Numbers that move, written for each node each second, fill etcd's quota in hours.
-func TestPitfall39IdleNodesWriteNothing(t *testing.T) {
+// Idle nodes write nothing to etcd but keepalives: counters that each node writes every second would fill its quota in
+// hours. Pitfall 39 of docs/pitfalls.md.
+func TestIdleNodesWriteNothing(t *testing.T) {
 	t.Parallel()
 	server, prefix := testenv.StartEtcd(t), unique(t)
 	direct := connect(t, server.Endpoint())

@@ -49,9 +49,9 @@ func TestList(t *testing.T) {
 	})
 }
 
-// Letters that do not lie in the order of their deaths, in more lots than one, come in that order all the same, and all of
-// them do.
-func TestPitfall48ListIsWhole(t *testing.T) {
+// A list has every dead letter, the earliest first, also where they lie in another order and are more than are sorted at
+// once. Pitfall 48 of docs/pitfalls.md.
+func TestListIsComplete(t *testing.T) {
 	on(t, 3, func(t *testing.T, g *ground) {
 		const n = 25_000 // two lots and a half
 		deaths := many(n)
@@ -95,8 +95,9 @@ func TestLetterAsItIs(t *testing.T) {
 	})
 }
 
-// The key of a letter is not taken for the ordering key of a task that had none, and keys come back as they were.
-func TestPitfall25OriginalKeys(t *testing.T) {
+// The key of a dead letter is not mistaken for the ordering key of a task that had none, and the original key is
+// returned unchanged. Pitfall 25 of docs/pitfalls.md.
+func TestOriginalKeysAreKept(t *testing.T) {
 	on(t, 1, func(t *testing.T, g *ground) {
 		g.bury(death{id: "none"}, death{id: "binary", key: "\x00\xff", died: epoch.Add(time.Second)})
 		letters := g.list(deadletter.Filter{})

@@ -82,8 +82,9 @@ func TestPurgeRefused(t *testing.T) {
 	}
 }
 
-// Kafka compacts away what was replaced and purged; before, at that time and after, the letters are the same.
-func TestPitfall24Compaction(t *testing.T) {
+// Compaction removes dead letters that were replaced or purged; the list is the same before, during and after it.
+// Pitfall 24 of docs/pitfalls.md.
+func TestListIsTheSameAcrossCompaction(t *testing.T) {
 	for _, name := range []string{"kfake", "kafka"} {
 		t.Run(name, func(t *testing.T) {
 			clean := func() {} // Kafka does it by itself

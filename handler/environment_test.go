@@ -68,7 +68,8 @@ func TestTaskEnvironmentHeaders(t *testing.T) {
 	}
 }
 
-func TestPitfall12HeadersAddABoundedAmount(t *testing.T) {
+// The headers of a task add a bounded number of bytes to the environment of a command. Pitfall 12 of docs/pitfalls.md.
+func TestHeadersInTheEnvironmentAreBounded(t *testing.T) {
 	tt := &task.Task{}
 	for range 100 {
 		tt.Headers = append(tt.Headers, task.Header{Key: "big", Value: strings.Repeat("x", maxValue)})

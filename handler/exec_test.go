@@ -253,6 +253,8 @@ func TestExecCommandDiesWithTheNode(t *testing.T) {
 	command.awaitDeath(t)
 }
 
+// Exec checks its configuration: a command that can't be executed is an error before any task is consumed. Pitfall 57
+// of docs/pitfalls.md.
 func TestExecConfigIsChecked(t *testing.T) {
 	dir := t.TempDir()
 	plain := filepath.Join(dir, "plain.txt")

@@ -184,8 +184,9 @@ func TestHTTPBodyOfASuccessIsTheResult(t *testing.T) {
 	}
 }
 
-// Retry-After is as untrusted as the retry headers of pitfall 12.
-func TestPitfall12RetryAfterIsBounded(t *testing.T) {
+// The Retry-After header of an answer is untrusted: invalid values are ignored, and valid ones are limited to between a
+// second and a day. Pitfall 12 of docs/pitfalls.md.
+func TestHTTPRetryAfterIsBounded(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for v, want := range map[string]time.Duration{
 		"5":                             5 * time.Second,

@@ -283,8 +283,9 @@ func TestOneCallersCancelIsNoOthers(t *testing.T) {
 	}
 }
 
-// Random keys, or a partition drawn for each record, would make a batch of every task.
-func TestPitfall34UnkeyedTasksShareBatches(t *testing.T) {
+// Tasks without a key share batches. Random keys, or a random partition for each record, would make a batch of every
+// task. Pitfall 34 of docs/pitfalls.md.
+func TestUnkeyedTasksShareBatches(t *testing.T) {
 	c := cluster(t, kfake.SeedTopics(24, "tasks.pending"))
 	p := open(t, producer.Config{Brokers: c.ListenAddrs()})
 	var batches atomic.Int32

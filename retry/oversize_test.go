@@ -16,9 +16,9 @@ import (
 	"go.uber.org/zap/zaptest"
 )
 
-// A record that fills its topic comes back without its errors, and one that doesn't fit even so is refused for good: the
-// caller makes it a letter.
-func TestPitfall30LargeRecordsComeBackOrAreRefused(t *testing.T) {
+// A record that fits into its topic only without the texts of its errors is written without them. One that does not fit
+// either way is refused for good, and the caller dead-letters it. Pitfall 30 of docs/pitfalls.md.
+func TestLargeRecordIsWrittenWithoutErrorsOrRefused(t *testing.T) {
 	s := newStage(t, nil, kgo.SeedBrokers(testenv.Kafka(t)...))
 	limit := "4000"
 	queue := s.queue + ".small"

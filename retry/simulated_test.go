@@ -348,9 +348,9 @@ func (s *stage) hostile() map[string]*kgo.Record {
 	}
 }
 
-// TestPitfall12HostileStamps: whatever stands in the headers of a tier's records, it becomes a dead letter, once, and
-// those behind it come back in time.
-func TestPitfall12HostileStamps(t *testing.T) {
+// A record of a retry tier with invalid headers becomes one dead letter, and the records behind it are forwarded on
+// time. Pitfall 12 of docs/pitfalls.md.
+func TestInvalidHeadersBecomeDeadLetters(t *testing.T) {
 	play(t, func(t *testing.T, s *stage) {
 		s.listen()
 		due := time.Now().Add(30 * time.Second)
@@ -430,7 +430,8 @@ func TestRefusedRecordDelaysNoPass(t *testing.T) {
 	})
 }
 
-// TestTierOfAnotherLife: the topic was made anew, the group's offsets stayed.
+// A tier topic that was created again while the group's offsets stayed is read from its start. Pitfall 49 of
+// docs/pitfalls.md.
 func TestTierOfAnotherLife(t *testing.T) {
 	play(t, func(t *testing.T, s *stage) {
 		due := time.Now().Add(time.Minute)

@@ -8,8 +8,9 @@ import (
 	"github.com/tasktier/tasktier/task"
 )
 
-// However often a record is routed, it is due when it was due at first: no tier's slot ever takes that place.
-func TestPitfall11DueIsNeverTheTiers(t *testing.T) {
+// A record keeps its due time through every tier; no tier replaces it by one of its own. Pitfall 11 of
+// docs/pitfalls.md.
+func TestDueTimeSurvivesRouting(t *testing.T) {
 	w := &Writer{prefix: "p"}
 	due := time.Now().Add(100 * time.Hour).Truncate(time.Millisecond).UTC()
 	r := record.Encode(task.New("t", nil, task.ID("1"), task.Source("/s")), "")

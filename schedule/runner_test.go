@@ -206,9 +206,9 @@ func TestEachTickIsSentOnceAcrossLeaders(t *testing.T) {
 	}
 }
 
-// A leader that dies after it has sent and before etcd knows leaves ticks that are sent again, as the same tasks; two
-// leaders at once send the same tasks.
-func TestPitfall45LeadersSendTheSameTasks(t *testing.T) {
+// Two leaders at once send the same task IDs for the same ticks, and so does the successor of a leader that died after
+// sending and before etcd recorded it. Pitfall 45 of docs/pitfalls.md.
+func TestTwoLeadersSendTheSameTasks(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	past := make(chan coord.Term, 1)

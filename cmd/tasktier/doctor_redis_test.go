@@ -7,8 +7,9 @@ import (
 	"github.com/tasktier/tasktier/internal/testenv"
 )
 
-// A Redis that makes room by forgetting claims is found, whatever it evicts by.
-func TestPitfall42EvictionIsFound(t *testing.T) {
+// The doctor command reports every eviction policy of Redis under which claims could be evicted. Pitfall 42 of
+// docs/pitfalls.md.
+func TestDoctorReportsEvictingRedis(t *testing.T) {
 	server := testenv.StartRedis(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1})
 	t.Cleanup(func() {

@@ -7,7 +7,8 @@ import (
 	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
-func TestPitfall40PausesPastAQuarterOfAnHour(t *testing.T) {
+// The backoff goes on after the 15 minutes at which the library stops by default. Pitfall 40 of docs/pitfalls.md.
+func TestBackoffDoesNotEnd(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		pause := newPause()
 		time.Sleep(time.Hour)

@@ -96,8 +96,9 @@ func TestStatesAreFresh(t *testing.T) {
 	hears(t, told, "all three", paused("a", "b", "c"))
 }
 
-// A watch that fell behind is closed with what it has yet to tell compacted away.
-func TestPitfall38CompactionHidesNothing(t *testing.T) {
+// A watch that etcd closes because its revision was compacted reads the overrides again and misses none. Pitfall 38 of
+// docs/pitfalls.md.
+func TestOverridesAreReadAgainAfterCompaction(t *testing.T) {
 	t.Parallel()
 	server := testenv.StartEtcd(t)
 	client, prefix := connect(t, server.Endpoint()), unique(t)

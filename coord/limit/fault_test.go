@@ -146,8 +146,8 @@ func TestKeyDeletedByHand(t *testing.T) {
 	}
 }
 
-// Who gives back what it lost may delete what is another one's by now.
-func TestPitfall36GivesBackOnlyItsOwn(t *testing.T) {
+// Releasing a permit that was lost does not delete the permit of its next holder. Pitfall 36 of docs/pitfalls.md.
+func TestReleaseDeletesOnlyItsOwnPermit(t *testing.T) {
 	t.Parallel()
 	prefix, client := unique(t), reader(t, testenv.Etcd(t))
 	n := join(t, prefix, testenv.Etcd(t), 1, func(s *setting) { s.Linger = 300 * time.Millisecond })
@@ -170,8 +170,9 @@ func TestPitfall36GivesBackOnlyItsOwn(t *testing.T) {
 	})
 }
 
-// Two that take the same session's keys for theirs would both have the slot.
-func TestPitfall35TwoLimitersOnOneSession(t *testing.T) {
+// Two limiters of one session do not hold the same permit: the second acquires it when the first has released it.
+// Pitfall 35 of docs/pitfalls.md.
+func TestLimitersOfOneSessionShareTheLimit(t *testing.T) {
 	t.Parallel()
 	prefix := unique(t)
 	one := join(t, prefix, testenv.Etcd(t), 1, nil)
@@ -188,8 +189,9 @@ func TestPitfall35TwoLimitersOnOneSession(t *testing.T) {
 	within(t, "the other one has it", func() bool { _, ok := second.Take(typ); return ok })
 }
 
-// A watch that fell behind is closed with what it has yet to tell compacted away.
-func TestPitfall38CompactionLeavesNobodyWaiting(t *testing.T) {
+// A limiter that waits notices a released permit even if the event was compacted before the watch delivered it. Pitfall
+// 38 of docs/pitfalls.md.
+func TestReleasedPermitIsNoticedAcrossCompaction(t *testing.T) {
 	t.Parallel()
 	server, prefix := testenv.StartEtcd(t), unique(t)
 	client := reader(t, server.Endpoints())

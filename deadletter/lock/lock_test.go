@@ -129,7 +129,8 @@ func TestQueuesAreLockedApart(t *testing.T) {
 	r.release(other)
 }
 
-func TestPitfall35OneOfManyHasTheLock(t *testing.T) {
+// Of many that request the lock over one etcd client at once, exactly one acquires it. Pitfall 35 of docs/pitfalls.md.
+func TestOneOfManyAcquiresTheLock(t *testing.T) {
 	r := open(t)
 	var (
 		taking sync.WaitGroup
@@ -151,7 +152,8 @@ func TestPitfall35OneOfManyHasTheLock(t *testing.T) {
 	}
 }
 
-func TestPitfall36WhoLostTheLockDoesNotReleaseIt(t *testing.T) {
+// Releasing a lock that was taken over leaves it with its new owner. Pitfall 36 of docs/pitfalls.md.
+func TestReleaseOfALostLockKeepsItsNewOwner(t *testing.T) {
 	r := open(t)
 	first := r.mustTake(ann(), false)
 	second := r.mustTake(bob(), true)
@@ -210,8 +212,9 @@ func TestLoss(t *testing.T) {
 	}
 }
 
-// The watch of a lock may have to begin again at a revision that is no more.
-func TestPitfall38ATakeoverIsSeenAcrossACompaction(t *testing.T) {
+// The owner of a lock notices that it was taken over even if its watch has to resume at a revision that was compacted.
+// Pitfall 38 of docs/pitfalls.md.
+func TestTakeoverIsNoticedAcrossCompaction(t *testing.T) {
 	server := testenv.StartEtcd(t)
 	r := room{t, dial(t, server.Endpoints()...), "/compacted"}
 	l := r.mustTake(ann(), false)

@@ -22,8 +22,8 @@ func TestFor(t *testing.T) {
 	})
 }
 
-// TestPitfall40BackoffNeverEnds: by the library's default it would, after a quarter of an hour.
-func TestPitfall40BackoffNeverEnds(t *testing.T) {
+// The backoff goes on after the 15 minutes at which the library stops by default. Pitfall 40 of docs/pitfalls.md.
+func TestBackoffDoesNotEnd(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		pauses := Backoff(time.Second, time.Minute)
 		for range 100 {

@@ -83,8 +83,9 @@ func TestMoveRoundsDueUp(t *testing.T) {
 	}
 }
 
-// A letter that outgrows the room kept for stamps could not be written: spring-kafka#1996.
-func TestPitfall30StampsAreBounded(t *testing.T) {
+// The texts of a stamp are cut to a bounded size, so that a dead letter never outgrows the space reserved beyond its
+// original. Pitfall 30 of docs/pitfalls.md.
+func TestStampTextsAreBounded(t *testing.T) {
 	for name, text := range map[string]string{
 		"long":                  strings.Repeat("x", 1<<20),
 		"runes over the border": strings.Repeat("x", 4095) + strings.Repeat("é", 100),
@@ -129,8 +130,9 @@ func TestReadStamp(t *testing.T) {
 	}
 }
 
-// Retry headers are untrusted: oversized, negative, far future (spring-kafka#4493).
-func TestPitfall12StampsAreUntrusted(t *testing.T) {
+// Stamps in the headers are untrusted: oversized, negative and far-future values are refused or cut, and the other
+// headers are still read. Pitfall 12 of docs/pitfalls.md.
+func TestStampsAreUntrusted(t *testing.T) {
 	for _, c := range []struct {
 		name, value string
 		bad         bool

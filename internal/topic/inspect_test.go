@@ -122,7 +122,9 @@ func TestInspectFinds(t *testing.T) {
 	}
 }
 
-func TestPitfall28DefaultRetention(t *testing.T) {
+// A queue's topic with Kafka's default retention is refused, because unfinished tasks would be deleted; the error names
+// the command that corrects it. Pitfall 28 of docs/pitfalls.md.
+func TestDefaultRetentionIsRefused(t *testing.T) {
 	_, adm := fake(t, 1, kfake.SeedTopics(3, "tasks.pending", "tasks.dead")) // as a broker creates them for a producer
 	err := topic.Ensure(t.Context(), adm, specs(tasks), true)
 	unsafe, ok := err.(*topic.UnsafeError)
@@ -148,8 +150,9 @@ func TestPitfall28DefaultRetention(t *testing.T) {
 	}
 }
 
-// Letters go by their key, so the partitions of pending need no counterpart; but a new topic has as many.
-func TestPitfall13DeadPartitions(t *testing.T) {
+// A dead-letter topic is created with as many partitions as its queue. It does not grow with the queue, because a
+// letter and its tombstone must stay in one partition. Pitfall 13 of docs/pitfalls.md.
+func TestDeadLetterTopicIsCreatedWithThePartitionsOfItsQueue(t *testing.T) {
 	_, adm := fake(t, 1)
 	ensured(t, adm, specs(tasks)[:1])
 	if _, err := adm.UpdatePartitions(t.Context(), 7, "tasks.pending"); err != nil {
@@ -165,8 +168,9 @@ func TestPitfall13DeadPartitions(t *testing.T) {
 	wantActions(t, inspect(t, adm, specs(tasks)), topic.OK, topic.OK) // growing would part letters from their tombstones
 }
 
-// An operator raised pending by hand: letters must still fit.
-func TestPitfall30LettersFit(t *testing.T) {
+// A dead-letter topic must accept larger records than its queue, also when an operator has raised the limit of the
+// queue. Pitfall 30 of docs/pitfalls.md.
+func TestDeadLetterTopicMustTakeLargerRecords(t *testing.T) {
 	_, adm := fake(t, 1)
 	ensured(t, adm, specs(tasks))
 	set(t, adm, "tasks.pending", "max.message.bytes", "5000000")
@@ -223,8 +227,9 @@ func TestInspectIsFresh(t *testing.T) {
 	}
 }
 
-// The segment that is written to is never compacted: in a quiet topic, letters that were replayed would lie there for good.
-func TestPitfall29QuietTopicsAreCompacted(t *testing.T) {
+// Kafka never compacts the active segment, so a dead-letter topic has settings that close segments in time; with the
+// defaults, replayed letters of a quiet topic would stay for good. Pitfall 29 of docs/pitfalls.md.
+func TestQuietDeadLetterTopicsAreCompacted(t *testing.T) {
 	_, adm := fake(t, 1)
 	ensured(t, adm, specs(tasks))
 	for setting, value := range map[string]string{

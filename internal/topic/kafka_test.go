@@ -73,8 +73,9 @@ func TestKafkaDefaultsAreUnsafe(t *testing.T) {
 	wantActions(t, inspect(t, adm, specs(queue)), topic.Unsafe, topic.Unsafe)
 }
 
-// What a producer says of the time is its own affair: the broker neither refuses a task for it nor calls it old.
-func TestPitfall31ProducersTimesCountForNothing(t *testing.T) {
+// Timestamps of producers are ignored: the broker neither refuses a record for one nor keeps it, and sets its own.
+// Pitfall 31 of docs/pitfalls.md.
+func TestProducerTimestampsAreIgnored(t *testing.T) {
 	brokers := testenv.Kafka(t)
 	queue := tasks
 	queue.Name = testenv.Unique(t)

@@ -73,8 +73,9 @@ func (s *site) reads(n int, from ...int64) {
 	}
 }
 
-// Kafka forgets the offsets of a group that nobody was in for a week.
-func TestPitfall27GroupForgotten(t *testing.T) {
+// Kafka forgets the offsets of a group that had no members for a week. They are restored from the copy in etcd; where
+// that is lost too, an operator decides. Pitfall 27 of docs/pitfalls.md.
+func TestForgottenOffsetsAreRestored(t *testing.T) {
 	t.Parallel()
 	everywhere(t, 2, func(t *testing.T, s *site) {
 		s.produce(s.topic, 0, 10, old)
@@ -161,6 +162,8 @@ func TestResumeLeavesNewPartitionsAlone(t *testing.T) {
 	})
 }
 
+// Offsets that were mirrored from a topic are not restored into another topic of the same name: all of its records are
+// read. Pitfall 49 of docs/pitfalls.md.
 func TestMirrorOfATopicThatWasCreatedAnew(t *testing.T) {
 	t.Parallel()
 	everywhere(t, 1, func(t *testing.T, s *site) {

@@ -176,9 +176,9 @@ func TestTrackerKeepsPlaces(t *testing.T) {
 	}
 }
 
-// Gaps of the log, of compaction or transaction markers, hold nothing back: a watermark behind one is the next record's
-// offset, or the one behind the last.
-func TestPitfall24Gaps(t *testing.T) {
+// Gaps in the log, left by compaction or transaction markers, hold nothing back: the watermark is the offset of the
+// next unfinished record, or the one after the last. Pitfall 24 of docs/pitfalls.md.
+func TestGapsHoldNothingBack(t *testing.T) {
 	var tr Tracker[struct{}]
 	a, _ := tr.Add(10, struct{}{})
 	b, _ := tr.Add(20, struct{}{})

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestChangesOfTheClock is what the package documentation says of them, in two zones with different days and hours.
+// Around changes of the clock, ticks are as the package documentation says: in two zones with different days and hours,
+// and in one that skips midnight. Pitfall 61 of docs/pitfalls.md.
 func TestChangesOfTheClock(t *testing.T) {
 	const berlin, newYork = "Europe/Berlin", "America/New_York"
 	for _, tt := range []struct {

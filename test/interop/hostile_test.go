@@ -143,8 +143,8 @@ func TestHostileRecords(t *testing.T) {
 	}
 }
 
-// TestPitfall30LargestRecordBecomesALetter: a record as large as pending takes still fits into the dead-letter topic.
-func TestPitfall30LargestRecordBecomesALetter(t *testing.T) {
+// A record as large as the queue accepts fits into the dead-letter topic. Pitfall 30 of docs/pitfalls.md.
+func TestLargestRecordFitsIntoTheDeadLetterTopic(t *testing.T) {
 	s := newStage(t, 1)
 	s.handle("interop.good")
 	const overhead = 256 // of the batch and this record's headers

@@ -12,7 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestSameTaskSentOften: four producers send one id a thousand times, before, while and after it runs: it runs once.
+// Four producers send one ID a thousand times, before, while and after its task runs: the task runs once. Pitfall 68 of
+// docs/pitfalls.md.
 func TestSameTaskSentOften(t *testing.T) {
 	t.Parallel()
 	const producers, each = 4, 250
