@@ -7,7 +7,9 @@
 //   - [Kafka], [Redis], [RedisCluster] and [Etcd] give the addresses of servers
 //     that all tests of a package share. They start at first use and stop in
 //     [Main], which such a package calls from its TestMain. Nobody may stop or
-//     flush them; [Unique] makes names for topics, groups and key prefixes.
+//     flush them; [Unique] makes names for topics, groups and key prefixes. All
+//     packages of one run share Kafka, Redis and etcd when they run under
+//     `go run ./internal/testenv/cmd/testenv with go test ./...`, as in ./check.
 //   - [StartKafka], [StartKafkaCluster], [StartRedis], [StartRedisCluster],
 //     [StartEtcd] and [StartEtcdCluster] start servers that belong to one test,
 //     which may kill, pause and restart them. Their data survives that: what a server has acknowledged

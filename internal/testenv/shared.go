@@ -25,6 +25,14 @@ type sharedServers struct {
 	started map[string]*sharedServer
 }
 
+// The variables in which [Stack.Environment] names servers that run already, with commas in between. Where one is set,
+// [Kafka], [Redis] or [Etcd] returns its addresses and starts nothing, so that the packages of one run share their servers.
+const (
+	kafkaVariable = "TASKTIER_TEST_KAFKA"
+	redisVariable = "TASKTIER_TEST_REDIS"
+	etcdVariable  = "TASKTIER_TEST_ETCD"
+)
+
 type sharedServer struct {
 	addrs []string
 	err   error
@@ -54,10 +62,10 @@ func Main(m *testing.M, options ...goleak.Option) {
 }
 
 // Kafka returns the address of the Kafka broker that all tests of the package
-// share.
+// share, perhaps with those of other packages.
 func Kafka(t testing.TB) []string {
 	t.Helper()
-	return shared.get(t, "Kafka", func(dir string) ([]string, func() error, error) {
+	return shared.get(t, "Kafka", kafkaVariable, func(dir string) ([]string, func() error, error) {
 		home, err := installKafka()
 		if err != nil {
 			return nil, nil, err
@@ -71,10 +79,10 @@ func Kafka(t testing.TB) []string {
 }
 
 // Redis returns the address of the Redis server that all tests of the package
-// share.
+// share, perhaps with those of other packages.
 func Redis(t testing.TB) string {
 	t.Helper()
-	return shared.get(t, "Redis", func(dir string) ([]string, func() error, error) {
+	return shared.get(t, "Redis", redisVariable, func(dir string) ([]string, func() error, error) {
 		redis, err := newRedis(dir, nil)
 		if err != nil {
 			return nil, nil, err
@@ -87,7 +95,7 @@ func Redis(t testing.TB) string {
 // that all tests of the package share.
 func RedisCluster(t testing.TB) []string {
 	t.Helper()
-	return shared.get(t, "Redis Cluster", func(dir string) ([]string, func() error, error) {
+	return shared.get(t, "Redis Cluster", "", func(dir string) ([]string, func() error, error) {
 		cluster, err := newRedisCluster(dir, 0)
 		if err != nil {
 			return nil, nil, err
@@ -97,10 +105,10 @@ func RedisCluster(t testing.TB) []string {
 }
 
 // Etcd returns the client address of the etcd that all tests of the package
-// share.
+// share, perhaps with those of other packages.
 func Etcd(t testing.TB) []string {
 	t.Helper()
-	return shared.get(t, "etcd", func(dir string) ([]string, func() error, error) {
+	return shared.get(t, "etcd", etcdVariable, func(dir string) ([]string, func() error, error) {
 		etcd, err := newEtcd(dir, nil)
 		if err != nil {
 			return nil, nil, err
@@ -126,11 +134,14 @@ func (s *sharedServers) enter() {
 	s.started = map[string]*sharedServer{}
 }
 
-// get starts the server at the first call; a start that failed is not repeated
-// for each test.
-func (s *sharedServers) get(t testing.TB, name string, start func(dir string) ([]string, func() error, error)) []string {
+// get returns the addresses in the variable, if it has one and it is set, and otherwise starts the server at the first call;
+// a start that failed is not repeated for each test.
+func (s *sharedServers) get(t testing.TB, name, variable string, start func(dir string) ([]string, func() error, error)) []string {
 	t.Helper()
 	needReal(t, name)
+	if variable != "" && os.Getenv(variable) != "" {
+		return strings.Split(os.Getenv(variable), ",")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.inMain {

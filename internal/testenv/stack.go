@@ -67,6 +67,13 @@ func (s *Stack) start(home kafkaHome) error {
 	return errors.Join(errs...)
 }
 
+// Environment returns the variables that tell the tests of a process to share the servers of the stack.
+func (s *Stack) Environment() []string {
+	return []string{
+		kafkaVariable + "=" + s.Kafka.Addr(), redisVariable + "=" + s.Redis.Addr(), etcdVariable + "=" + s.Etcd.Endpoint(),
+	}
+}
+
 // Close stops the servers and removes their data.
 func (s *Stack) Close() error {
 	var errs []error
