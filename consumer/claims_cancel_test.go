@@ -10,13 +10,14 @@ import (
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/testenv/consumertest"
 	"github.com/tasktier/tasktier/task"
 )
 
 // cancel asks for a task not to run, or to end.
 func (c *claims) cancel(id string) claim.Cancellation {
 	c.t.Helper()
-	done, err := c.store.Cancel(c.t.Context(), identity(id), claim.Window{})
+	done, err := c.store.Cancel(c.t.Context(), consumertest.Identity(id), claim.Window{})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // Ways for Redis to be away, and to come back.
 func absences(c *claims) map[string][2]func() {
 	return map[string][2]func(){
-		"cut off": {c.line.cut, c.line.mend},
+		"cut off": {c.link.Cut, c.link.Restore},
 		"refuses": {
 			func() { c.redis.SetError("LOADING the dataset") },
 			func() { c.redis.SetError("") },
@@ -183,7 +183,7 @@ func TestStopWithoutRedis(t *testing.T) {
 				for range 3 {
 					g.await(t)
 				}
-				c.line.cut()
+				c.link.Cut()
 				close(g.open)
 				time.Sleep(time.Second)
 				began := time.Now()
@@ -193,7 +193,7 @@ func TestStopWithoutRedis(t *testing.T) {
 				if took := time.Since(began); took > time.Minute {
 					t.Errorf("the stop took %v", took)
 				}
-				c.line.mend()
+				c.link.Restore()
 				c.lose()
 				c.open()
 				s.forward()
@@ -226,12 +226,12 @@ func TestRedisBackDuringTheStop(t *testing.T) {
 			n := s.start(cfg)
 			s.send("job", 1)
 			g.await(t)
-			c.line.cut()
+			c.link.Cut()
 			close(g.open)
 			time.Sleep(time.Second)
 			n.end()
 			time.Sleep(after)
-			c.line.mend()
+			c.link.Restore()
 			if err := n.wait(); err != nil {
 				t.Error(err)
 			}

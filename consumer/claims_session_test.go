@@ -267,7 +267,7 @@ func TestStopReleasesWhatWasNotStarted(t *testing.T) {
 			t.Errorf("%d claims say running after the stop, want those of the 2 handlers that still do", states[claim.Running])
 		}
 
-		other := c.member.registry.join()
+		other := c.registry.Join()
 		second := newTally()
 		cfg := c.of(s.config(counting(t, second, nothing)))
 		cfg.Members = other

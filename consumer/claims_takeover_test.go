@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,8 @@ import (
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/testenv/consumertest"
+	"github.com/tasktier/tasktier/internal/testenv/inmemory"
 	"github.com/tasktier/tasktier/task"
 )
 
@@ -86,7 +89,7 @@ func TestNothingIsTakenOnASuspicion(t *testing.T) {
 		c.put("job-0", ghost("gone"))
 		runs := newTally()
 		cfg := c.of(s.config(counting(t, runs, nothing)))
-		away := &silentRegistry{member: c.member, err: errors.New("no quorum")}
+		away := &silentRegistry{Member: c.member, err: errors.New("no quorum")}
 		cfg.Members = away
 		n := s.start(cfg)
 		s.send("job", 2)
@@ -95,16 +98,17 @@ func TestNothingIsTakenOnASuspicion(t *testing.T) {
 		if got := runs.of("job-0"); got != 0 {
 			t.Error("a task was taken from a process of which nobody knew whether it lives")
 		}
-		c.mu.Lock()
+		away.mu.Lock()
 		away.err = nil
-		c.mu.Unlock()
+		away.mu.Unlock()
 		s.await(2)
 		n.halt()
 	})
 }
 
 type silentRegistry struct {
-	*member
+	*inmemory.Member
+	mu  sync.Mutex
 	err error
 }
 
@@ -115,7 +119,7 @@ func (r *silentRegistry) Alive(ctx context.Context, session string) (bool, error
 	if err != nil {
 		return false, err
 	}
-	return r.member.Alive(ctx, session)
+	return r.Member.Alive(ctx, session)
 }
 
 // Before the last crash that a task is allowed it runs alone: what is at work ends first, nothing else starts meanwhile,
@@ -186,7 +190,7 @@ func TestWhatIsHeldKeepsNothingFromStarting(t *testing.T) {
 	const held, others = 200, 3000
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
-		c.mute()
+		c.registry.Disconnect()
 		for i := range held {
 			c.put(fmt.Sprint("job-", i), ghost("gone"))
 		}
@@ -316,7 +320,7 @@ func TestWhoIsDyingIsBuried(t *testing.T) {
 		dying := ghost("ghost")
 		dying.State, dying.Crashes = claim.Dying, 1
 		c.put("job-0", dying)
-		if err := c.redis.Set(key("job-0")+":d", `{"reason":"failed","error":"no such account","first_error":"timeout","new":1}`); err != nil {
+		if err := c.redis.Set(consumertest.Key("job-0")+":d", `{"reason":"failed","error":"no such account","first_error":"timeout","new":1}`); err != nil {
 			t.Fatal(err)
 		}
 		runs := newTally()
@@ -349,14 +353,14 @@ func TestAnUnknownFormatIsHeld(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
 		const later = "2x 0 1 1 0 - gone 7 0 {} job"
-		_ = c.redis.Set(key("job-0"), later)
+		_ = c.redis.Set(consumertest.Key("job-0"), later)
 		runs := newTally()
 		n := s.start(c.of(s.config(counting(t, runs, nothing))))
 		s.send("job", 3)
 		s.await(2)
 		time.Sleep(time.Minute)
 		n.halt()
-		if text, _ := c.redis.Get(key("job-0")); text != later || runs.of("job-0") != 0 || s.lag() != 1 {
+		if text, _ := c.redis.Get(consumertest.Key("job-0")); text != later || runs.of("job-0") != 0 || s.lag() != 1 {
 			t.Errorf("it says %q after %d runs, and %d are not committed, want it", text, runs.of("job-0"), s.lag())
 		}
 	})

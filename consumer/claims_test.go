@@ -2,162 +2,46 @@ package consumer_test
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/consumer"
-	"github.com/tasktier/tasktier/coord/lease"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
+	"github.com/tasktier/tasktier/internal/testenv/consumertest"
+	"github.com/tasktier/tasktier/internal/testenv/inmemory"
 	"github.com/tasktier/tasktier/task"
 )
 
-// quiet is what go-redis may say of lines that are cut.
-type quiet struct{}
-
-func (quiet) Printf(context.Context, string, ...any) {}
-
-func init() { redis.SetLogger(quiet{}) }
-
-// A registry is who lives, without etcd: the sessions that were opened and have not ended.
-type registry struct {
-	mu     sync.Mutex
-	alive  map[string]bool
-	opened int
-	silent bool // it answers no question
-}
-
-func (r *registry) set(session string, alive bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.alive[session] = alive
-}
-
-func (r *registry) Alive(ctx context.Context, session string) (bool, error) {
-	r.mu.Lock()
-	silent, alive := r.silent, r.alive[session]
-	r.mu.Unlock()
-	if silent {
-		<-ctx.Done()
-		return false, ctx.Err()
-	}
-	return alive, nil
-}
-
-// mute lets the registry answer no question.
-func (r *registry) mute() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.silent = true
-}
-
-// A member is a process in the registry, with one session after the other.
-type member struct {
-	*registry
-	current *lease.Lease
-	changed chan struct{}
-}
-
-func (r *registry) join() *member {
-	m := &member{registry: r, changed: make(chan struct{})}
-	m.open()
-	return m
-}
-
-// open gives the process a new session.
-func (m *member) open() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.opened++
-	l := lease.New(fmt.Sprintf("session-%d", m.opened))
-	l.Trust(time.Now().Add(1000 * time.Hour))
-	m.current, m.alive[l.ID()] = l, true
-	close(m.changed)
-	m.changed = make(chan struct{})
-	return l.ID()
-}
-
-// distrust ends the process's session for itself, if it has one; the others don't know yet.
-func (m *member) distrust() (session string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.current != nil {
-		session = m.current.ID()
-		m.current.End()
-		m.current = nil
-	}
-	return session
-}
-
-// lose ends the process's session.
-func (m *member) lose() {
-	m.set(m.distrust(), false)
-}
-
-func (m *member) Lease() *lease.Lease {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.current
-}
-
-func (m *member) Wait(ctx context.Context) (*lease.Lease, error) {
-	for {
-		m.mu.Lock()
-		l, changed := m.current, m.changed
-		m.mu.Unlock()
-		if l != nil {
-			return l, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// Claims of a stage: a Redis in memory, whose clock is the bubble's, a way to it that can be cut, and a process in the
-// registry.
+// Claims of a stage: a Redis in memory, whose clock is the bubble's, a link to it that can be cut, and a process in a
+// registry of sessions.
 type claims struct {
-	*member
-	t     *testing.T
-	redis *memory
-	line  *line
-	store *claim.Store
+	t        *testing.T
+	shared   *consumertest.Claims
+	registry *inmemory.Registry
+	member   *inmemory.Member
+	redis    *inmemory.Redis
+	link     *bubble.Link
+	store    *claim.Store
 }
 
 func newClaims(t *testing.T) *claims {
 	t.Helper()
-	r := &registry{alive: map[string]bool{}}
-	c := &claims{member: r.join(), t: t, redis: newMemory()}
-	c.redis.ClockTTL(true)
-	t.Cleanup(func() {
-		c.redis.Close()
-		time.Sleep(time.Second) // go-redis sleeps a little after an error before it looks whether it was closed
-	})
-	c.line = &line{dial: func(context.Context, string, string) (net.Conn, error) { return c.redis.Dial() }}
-	c.store = claim.NewStore(c.dial(c.line), "tasktier")
-	return c
+	c := consumertest.NewClaims(t)
+	return &claims{t: t, shared: c, registry: c.Registry, member: c.Member, redis: c.Redis, link: c.Link, store: c.Store}
 }
 
-// dial returns a client that reaches Redis over a line.
-func (c *claims) dial(l *line) *redis.Client {
-	client := redis.NewClient(&redis.Options{
-		Addr:   "127.0.0.1:0", // go-redis looks a name up, which a bubble can't
-		Dialer: l.Dial, MaxRetries: -1, ContextTimeoutEnabled: true, DialerRetries: 1,
-	})
-	c.t.Cleanup(func() { client.Close() })
-	return client
-}
+// The session of the claims' process, and what the registry reports of others.
+func (c *claims) open() (session string)         { return c.member.OpenSession() }
+func (c *claims) lose()                          { c.member.CloseSession() }
+func (c *claims) endLease() (session string)     { return c.member.EndLease() }
+func (c *claims) set(session string, alive bool) { c.registry.SetAlive(session, alive) }
 
 // of adds the claims to a configuration.
 func (c *claims) of(cfg consumer.Config) consumer.Config {
@@ -165,42 +49,24 @@ func (c *claims) of(cfg consumer.Config) consumer.Config {
 	return cfg
 }
 
-func identity(id string) claim.Identity {
-	return claim.Identity{Queue: "tasks", Source: "/test", ID: id}
-}
-
-// key is the name of a task's claim in Redis.
-func key(id string) string {
-	k := identity(id).Key()
-	return fmt.Sprintf("tasktier:{%x}:%s", k[0]%16, base64.RawURLEncoding.EncodeToString(k[:]))
-}
-
 // put writes a claim.
 func (c *claims) put(id string, text claim.Claim) {
 	c.t.Helper()
-	if err := c.redis.Set(key(id), text.String()); err != nil {
+	if err := c.redis.Set(consumertest.Key(id), text.String()); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// of a task returns its claim; of State 0 if there is none.
+// look returns a task's claim; of State 0 if there is none.
 func (c *claims) look(id string) claim.Claim {
 	c.t.Helper()
-	text, _ := c.redis.Get(key(id))
-	if text == "" {
-		return claim.Claim{}
-	}
-	found, err := claim.Parse(text)
-	if err != nil {
-		c.t.Errorf("claim %q of %s: %v", text, id, err)
-	}
-	return found
+	return c.shared.Look(id)
 }
 
 // details of a task, zero if there are none.
 func (c *claims) details(id string) claim.Details {
 	c.t.Helper()
-	d, err := c.store.Details(c.t.Context(), identity(id))
+	d, err := c.store.Details(c.t.Context(), consumertest.Identity(id))
 	if err != nil {
 		c.t.Fatal(err)
 	}

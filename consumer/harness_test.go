@@ -13,6 +13,8 @@ import (
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/internal/testenv/bubble"
+	"github.com/tasktier/tasktier/internal/testenv/consumertest"
+	"github.com/tasktier/tasktier/internal/testenv/inmemory"
 	"github.com/tasktier/tasktier/internal/tier"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
@@ -24,16 +26,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds every wait of these tests: far more than a loaded machine needs. In a bubble its clock is the bubble's.
-const patience = 90 * time.Second
+// patience bounds every wait of these tests. In a bubble its clock is the bubble's.
+const patience = inmemory.Timeout
 
 // A stage is a Kafka cluster with queues, and what happened to their tasks. It stands in a bubble of testing/synctest,
 // on a network in memory: its clock stands still while anything moves, so a test may wait for ten minutes or look at
 // what has come to rest, and takes no time for it.
 type stage struct {
 	t       *testing.T
-	dialer  dialer
-	cluster *kfake.Cluster
+	dialer  bubble.Dialer
+	broker  *inmemory.Kafka
+	cluster *kfake.Cluster // the broker's
 	client  *kgo.Client
 
 	mu      sync.Mutex
@@ -57,9 +60,7 @@ func playReal(t *testing.T, partitions int32, test func(t *testing.T, s *stage))
 	test(t, newStage(t, new(net.Dialer).DialContext, partitions, nil))
 }
 
-type dialer func(ctx context.Context, network, address string) (net.Conn, error)
-
-func newStage(t *testing.T, dial dialer, partitions int32, others []string, opts ...kfake.Opt) *stage {
+func newStage(t *testing.T, dial bubble.Dialer, partitions int32, others []string, opts ...kfake.Opt) *stage {
 	t.Helper()
 	opts = append(opts, kfake.NumBrokers(1),
 		kfake.SeedTopics(partitions, names.Pending("tasks"), names.Dead("tasks")),
@@ -67,38 +68,21 @@ func newStage(t *testing.T, dial dialer, partitions int32, others []string, opts
 	for _, q := range others {
 		opts = append(opts, kfake.SeedTopics(1, names.Pending(q), names.Dead(q)))
 	}
-	return newStageOf(t, dial, opts...)
-}
-
-// newStageOf makes a stage of brokers and topics that the options name.
-func newStageOf(t *testing.T, dial dialer, opts ...kfake.Opt) *stage {
-	t.Helper()
-	cluster, err := kfake.NewCluster(append(opts, kfake.GroupMinSessionTimeout(time.Second))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	s := &stage{t: t, dialer: dial, cluster: cluster, changed: make(chan struct{}, 1)}
-	s.client = s.dial(kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	return s
-}
-
-// kafka is how to reach the cluster. What costs time and shows nothing is off.
-func (s *stage) kafka(dial dialer) []kgo.Opt {
-	return []kgo.Opt{
-		kgo.SeedBrokers(s.cluster.ListenAddrs()...), kgo.Dialer(dial), kgo.DisableClientMetrics(), kgo.ProducerBatchCompression(kgo.NoCompression()),
+	broker := inmemory.NewKafka(t, dial, opts...)
+	return &stage{
+		t: t, dialer: dial, broker: broker, cluster: broker.Cluster,
+		client:  broker.Client(kgo.RecordPartitioner(kgo.ManualPartitioner())),
+		changed: make(chan struct{}, 1),
 	}
 }
+
+// kafka returns the options of a client that reaches the cluster with dial.
+func (s *stage) kafka(dial bubble.Dialer) []kgo.Opt { return s.broker.Options(dial) }
 
 // dial returns a client of the cluster that lives as long as the test.
 func (s *stage) dial(opts ...kgo.Opt) *kgo.Client {
 	s.t.Helper()
-	cl, err := kgo.NewClient(append(s.kafka(s.dialer), opts...)...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(cl.Close)
-	return cl
+	return s.broker.Client(opts...)
 }
 
 func (s *stage) context() context.Context {
@@ -217,42 +201,28 @@ func (s *stage) forward() {
 
 // A node is a consumer that runs.
 type node struct {
-	*consumer.Consumer
-	t    *testing.T
-	end  context.CancelFunc
-	done chan error
+	*consumertest.Node
+	t *testing.T
 }
 
 func (s *stage) start(cfg consumer.Config) *node {
 	s.t.Helper()
-	c, err := consumer.New(cfg)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	n := &node{Consumer: c, t: s.t, end: cancel, done: make(chan error, 1)}
-	go func() { n.done <- c.Run(ctx) }()
-	s.t.Cleanup(func() { cancel(); c.Abort() })
-	return n
+	return &node{consumertest.Start(s.t, cfg), s.t}
 }
+
+// end tells the node to stop.
+func (n *node) end() { n.End() }
 
 // stop stops the node and waits for the end of its drain.
 func (n *node) stop() error {
 	n.t.Helper()
-	n.end()
-	return n.wait()
+	return n.Stop()
 }
 
 // wait waits until the node has stopped.
 func (n *node) wait() error {
 	n.t.Helper()
-	select {
-	case err := <-n.done:
-		return err
-	case <-time.After(patience):
-		n.t.Fatal("the node did not stop")
-		return nil
-	}
+	return n.Wait()
 }
 
 // assigned waits until the node has so many partitions of its first queue.
@@ -280,20 +250,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // letters reads the dead-letter topic of "tasks" to its end.
 func (s *stage) letters() []*kgo.Record {
 	s.t.Helper()
-	want := int64(0)
-	for _, p := range s.cluster.PartitionInfos(names.Dead("tasks")) {
-		want += p.HighWatermark
-	}
-	cl := s.dial(kgo.ConsumeTopics(names.Dead("tasks")), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	var letters []*kgo.Record
-	for int64(len(letters)) < want {
-		fetches := cl.PollFetches(s.context())
-		if err := fetches.Err(); err != nil {
-			s.t.Fatal(err)
-		}
-		letters = append(letters, fetches.Records()...)
-	}
-	return letters
+	return s.broker.Records(names.Dead("tasks"))
 }
 
 var group = names.Group("tasktier", "tasks")

@@ -80,7 +80,7 @@ func TestCrashRepeatsOnlyWhatWasNotFinished(t *testing.T) {
 			l := s.via(&cfg)
 			n := s.start(cfg)
 			return func() {
-				l.cut()
+				l.Cut()
 				n.Abort()
 				n.end()
 				dead = append(dead, n)

@@ -14,6 +14,7 @@ import (
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/internal/testenv"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -66,8 +67,8 @@ func metadataTooLarge(t *testing.T, limit int) {
 	mux := consumer.NewMux()
 	handle(t, mux, "held", func(ctx context.Context, tk *task.Task) error { runs.run(tk); return g.obey(ctx, tk) })
 	handle(t, mux, "ok", func(_ context.Context, tk *task.Task) error { runs.run(tk); return nil })
-	config := func() (consumer.Config, *line) {
-		l := &line{dial: new(net.Dialer).DialContext}
+	config := func() (consumer.Config, *bubble.Link) {
+		l := bubble.NewLink(new(net.Dialer).DialContext)
 		return consumer.Config{
 			Kafka:          []kgo.Opt{kgo.SeedBrokers(broker.Addrs()...), kgo.Dialer(l.Dial)},
 			Queues:         []consumer.Queue{{Name: "tasks", Retry: retry.Policy{MaxAttempts: 1}}},
@@ -90,7 +91,7 @@ func metadataTooLarge(t *testing.T, limit int) {
 		eventually(t, "metadata that fits", func() bool { return strings.HasPrefix(committed().Metadata, "1:") })
 	}
 	// A node that comes later repeats no more than what did not fit.
-	l.cut()
+	l.Cut()
 	first.Abort()
 	first.end()
 	close(g.open)

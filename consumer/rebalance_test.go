@@ -3,14 +3,11 @@ package consumer_test
 import (
 	"context"
 	"errors"
-	"net"
-	"os"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tasktier/tasktier/consumer"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -18,47 +15,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A line is a node's way to the brokers, which can be cut and mended.
-type line struct {
-	dial dialer
-
-	mu    sync.Mutex
-	down  bool
-	conns []net.Conn
-}
-
-func (l *line) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.down {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
-	}
-	conn, err := l.dial(ctx, network, address)
-	if err == nil {
-		l.conns = append(l.conns, conn)
-	}
-	return conn, err
-}
-
-func (l *line) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.down = true
-	for _, c := range l.conns {
-		c.Close()
-	}
-	l.conns = nil
-}
-
-func (l *line) mend() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.down = false
-}
-
-// via lets a configuration reach the brokers over a line of its own.
-func (s *stage) via(cfg *consumer.Config) *line {
-	l := &line{dial: s.dialer}
+// via lets a configuration reach the brokers over a link of its own.
+func (s *stage) via(cfg *consumer.Config) *bubble.Link {
+	l := bubble.NewLink(s.dialer)
 	cfg.Kafka = []kgo.Opt{kgo.SeedBrokers(s.cluster.ListenAddrs()...), kgo.Dialer(l.Dial)}
 	return l
 }
@@ -265,7 +224,7 @@ func TestNodeCutOff(t *testing.T) {
 		for range 10 {
 			g.await(t)
 		}
-		l.cut()
+		l.Cut()
 		cfg = s.config(mux(nothing))
 		second := s.start(cfg)
 		second.assigned(2)
@@ -276,7 +235,7 @@ func TestNodeCutOff(t *testing.T) {
 		eventually(t, "the other's commit", func() bool { return s.lag() == 0 })
 		close(g.open) // the first node's tasks end now
 		s.await(22)
-		l.mend()
+		l.Restore()
 		first.assigned(1)
 		if lag := s.lag(); lag != 0 {
 			t.Errorf("the node that was cut off moved the commit back by %d", lag)
@@ -317,8 +276,8 @@ func TestConnectionsBreak(t *testing.T) {
 		s.send("job", tasks)
 		for range 3 {
 			time.Sleep(500 * time.Millisecond)
-			l.cut()
-			l.mend()
+			l.Cut()
+			l.Restore()
 		}
 		s.await(tasks)
 		runs.once(t, "job", tasks)
@@ -347,7 +306,7 @@ func TestStopWithoutBrokers(t *testing.T) {
 		s.send("stuck", 1)
 		s.await(10)
 		g.await(t)
-		l.cut()
+		l.Cut()
 		close(g.open)
 		s.await(11)
 		began := time.Now()

@@ -213,7 +213,7 @@ func TestAPartitionIsRevokedBeforeACopyIsWritten(t *testing.T) {
 		if err := refused.Wait(s.context(), 2); err != nil {
 			t.Fatal(err)
 		}
-		cfg.Members = c.registry.join()
+		cfg.Members = c.registry.Join()
 		second := s.start(cfg)
 		second.until("the record of the partition that went", func(s consumer.Stats) bool { return s.Partitions == 1 && s.Polled == 1 })
 		refused.Remove()

@@ -172,7 +172,7 @@ func TestAnOfferIsForOneNode(t *testing.T) {
 		mux, g, _ := holdOne(t)
 		cfg := c.of(s.config(mux))
 		a := saturated(t, s, cfg)
-		cfg.Prefix, cfg.Members, cfg.Concurrency = "others", c.registry.join(), 2
+		cfg.Prefix, cfg.Members, cfg.Concurrency = "others", c.registry.Join(), 2
 		b := s.start(cfg) // in a group of its own, so it has the same tasks
 		handle(t, mux, "more", g.hold)
 		s.send("more", 8)
@@ -297,7 +297,7 @@ func TestAnIdleNodeOffersItsSlots(t *testing.T) {
 		stands("with two slots free", 2)
 		s.send("stuck", 1, task.ID("one more"))
 		stands("with one slot of eight free", 0)
-		session := c.distrust()
+		session := c.endLease()
 		for range 7 {
 			g.open <- struct{}{}
 		}

@@ -133,7 +133,7 @@ func TestStopHandsOnWhatIsAbandoned(t *testing.T) {
 		var session string
 		if c != nil {
 			session = c.member.Lease().ID()
-			cfg.Members = c.registry.join()
+			cfg.Members = c.registry.Join()
 		}
 		next := s.start(cfg)
 		if c != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -322,16 +323,16 @@ func TestAProcessDiesAfterHandingOn(t *testing.T) {
 		}
 
 		// It dies: nothing that it does at its end reaches anybody.
-		c.line.cut()
+		c.link.Cut()
 		mute := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Group: group, Err: kerr.UnknownMemberID, Count: -1})
 		n.Abort()
-		session := c.distrust()
+		session := c.endLease()
 		_ = n.stop()
 		mute.Remove()
 
-		other := c.registry.join()
+		other := c.registry.Join()
 		cfg.Members = other
-		cfg.Claims = claim.NewStore(c.dial(&line{dial: c.line.dial}), "tasktier")
+		cfg.Claims = c.shared.StoreOver(bubble.NewLink(c.redis.DialContext))
 		second := s.start(cfg)
 		second.until("the copy", func(s consumer.Stats) bool { return s.Polled == 1 })
 		time.Sleep(time.Minute)

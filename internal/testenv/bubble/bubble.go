@@ -1,5 +1,6 @@
-// Package bubble is where tests run on the clock of testing/synctest: [Test] blows one, and [Network] is what servers and
-// clients in it talk over.
+// Package bubble runs tests in a bubble of testing/synctest, on its clock: [Test] starts one, servers and clients in it
+// communicate over a [Network], and a [Link] is the path of one client, which a test can cut. The servers are those of
+// internal/testenv/inmemory.
 package bubble
 
 import (

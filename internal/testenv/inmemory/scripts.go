@@ -1,4 +1,4 @@
-package consumer_test
+package inmemory
 
 import (
 	"bufio"
@@ -6,62 +6,29 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"strconv"
 	"sync"
-	"sync/atomic"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
 	lua "github.com/yuin/gopher-lua"
 )
 
-// A memory is a Redis in memory that runs scripts as Redis does: compiled once, in an interpreter that is there already.
-// miniredis builds an interpreter for every call, which was half of what a simulation cost.
-type memory struct {
-	*miniredis.Miniredis
-	scripts sync.Mutex // one at a time, and none beside a flush
-	loaded  map[string]string
-	refusal atomic.Pointer[string]
-}
-
-func newMemory() *memory {
-	return &memory{Miniredis: miniredis.NewMiniRedis(), loaded: make(map[string]string)}
-}
-
-// Dial connects. There is a server only once somebody has.
-func (m *memory) Dial() (net.Conn, error) {
-	conn, err := m.Miniredis.Dial()
-	m.Server().SetPreHook(m.hook)
-	return conn, err
-}
-
-// SetError has every call refused; "": no more. That of miniredis is a hook too, which the next connection would replace.
-func (m *memory) SetError(text string) { m.refusal.Store(&text) }
-
-// flush empties Redis.
-func (m *memory) flush() {
-	m.scripts.Lock()
-	defer m.scripts.Unlock()
-	m.FlushAll()
-}
-
-// hook answers the calls of scripts, and leaves the rest to miniredis.
-func (m *memory) hook(c *server.Peer, cmd string, args ...string) bool {
-	if text := m.refusal.Load(); text != nil && *text != "" {
+// hook runs scripts, and leaves all other commands to miniredis.
+func (r *Redis) hook(c *server.Peer, cmd string, args ...string) bool {
+	if text := r.refusal.Load(); text != nil && *text != "" {
 		c.WriteError(*text)
 		return true
 	}
 	if cmd != "EVALSHA" && cmd != "EVAL" {
 		return false
 	}
-	m.scripts.Lock()
-	defer m.scripts.Unlock()
-	source, known := m.loaded[args[0]]
+	r.scripts.Lock()
+	defer r.scripts.Unlock()
+	source, known := r.loaded[args[0]]
 	if cmd == "EVAL" {
 		source = args[0]
 		sum := sha1.Sum([]byte(source))
-		m.loaded[hex.EncodeToString(sum[:])] = source
+		r.loaded[hex.EncodeToString(sum[:])] = source
 	} else if !known {
 		c.WriteError("NOSCRIPT No matching script. Please use EVAL.")
 		return true
@@ -73,7 +40,7 @@ func (m *memory) hook(c *server.Peer, cmd string, args ...string) bool {
 	}
 	s := interpreters(source).Get().(*interpreter)
 	defer interpreters(source).Put(s)
-	answer, err := s.run(m.Server(), args[2:2+keys], args[2+keys:])
+	answer, err := s.run(r.Server(), args[2:2+keys], args[2+keys:])
 	if err != nil {
 		c.WriteError("ERR " + err.Error())
 		return true
@@ -82,11 +49,11 @@ func (m *memory) hook(c *server.Peer, cmd string, args ...string) bool {
 	return true
 }
 
-// An interpreter has a script, compiled.
+// An interpreter has one script, compiled.
 type interpreter struct {
 	state  *lua.LState
 	script *lua.LFunction
-	server *server.Server // of the run
+	server *server.Server // of the current run
 }
 
 var pools sync.Map // of interpreters, by script
@@ -103,7 +70,7 @@ func newInterpreter(source string) *interpreter {
 	s := &interpreter{state: lua.NewState()}
 	script, err := s.state.LoadString(source)
 	if err != nil {
-		panic(err) // the product's script
+		panic(err) // a script of tasktier, which compiles
 	}
 	s.script = script
 	redis := s.state.NewTable()
@@ -176,7 +143,7 @@ func toLua(l *lua.LState, v any) lua.LValue {
 	}
 }
 
-// reply writes what a script has answered.
+// reply writes the answer of a script.
 func reply(c *server.Peer, v lua.LValue) {
 	switch v := v.(type) {
 	case lua.LNumber:

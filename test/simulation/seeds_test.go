@@ -1,4 +1,4 @@
-package consumer_test
+package simulation
 
 import (
 	"bytes"
@@ -16,23 +16,23 @@ import (
 	"github.com/tasktier/tasktier/internal/testenv/race"
 )
 
-// seeds are those from one up to another.
+// seeds are those from one up to, and without, another.
 type seeds struct{ from, to int }
 
 const (
-	// fewSeeds run where nobody asks for more.
+	// fewSeeds run by default.
 	fewSeeds = 12
-	// bundle is how many a process runs: one that crashes takes no more with it.
+	// bundle is how many seeds a process runs, and so how many a crash ends.
 	bundle = 25
 )
 
-// seedsToRun reads the environment, and says whether the seeds are so many that processes share them.
+// seedsToRun reads the environment, and reports whether there are so many seeds that several processes share them.
 func seedsToRun(t *testing.T) (run seeds, spread bool) {
 	t.Helper()
 	number := func(text string) int {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
-			t.Fatalf("%q is no number of seeds: say \"5000\", or \"5000-5999\"", text)
+			t.Fatalf("invalid seeds %q: must be a number such as \"5000\", or a range such as \"5000-5999\"", text)
 		}
 		return n
 	}

@@ -1,4 +1,4 @@
-package consumer_test
+package simulation
 
 import (
 	"bytes"
@@ -11,72 +11,71 @@ import (
 	"time"
 
 	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What breaks between processes, Redis and Kafka.
-
-// A frail connection to Redis is slow at times, and breaks at times: before a call of a script gets through, or before its
-// reply does. (What else go-redis does it does under locks, under which a bubble's clock stands still.)
-type frail struct {
+// A faultyConn is a connection to Redis that is slow at times, and breaks at times: before a call of a script gets through,
+// or before its reply does. (Other commands of go-redis run under locks, under which a bubble's clock stands still.)
+type faultyConn struct {
 	net.Conn
-	of      float64
+	rate    float64
 	calling atomic.Bool
 
-	mu   sync.Mutex
-	dice *rand.Rand
+	mu  sync.Mutex
+	rng *rand.Rand
 }
 
-func (f *frail) chance(of float64) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.dice.Float64() < of*f.of
+func (c *faultyConn) chance(of float64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rng.Float64() < of*c.rate
 }
 
-func (f *frail) Write(b []byte) (int, error) {
+func (c *faultyConn) Write(b []byte) (int, error) {
 	if !bytes.Contains(b, []byte("evalsha")) {
-		return f.Conn.Write(b)
+		return c.Conn.Write(b)
 	}
-	f.calling.Store(true)
-	if f.chance(0.02) {
-		f.Close()
+	c.calling.Store(true)
+	if c.chance(0.02) {
+		c.Close()
 		return 0, io.ErrClosedPipe
 	}
-	if f.chance(0.05) {
-		f.mu.Lock()
-		d := time.Duration(50+f.dice.IntN(500)) * time.Millisecond
-		f.mu.Unlock()
+	if c.chance(0.05) {
+		c.mu.Lock()
+		d := time.Duration(50+c.rng.IntN(500)) * time.Millisecond
+		c.mu.Unlock()
 		time.Sleep(d)
 	}
-	return f.Conn.Write(b)
+	return c.Conn.Write(b)
 }
 
-func (f *frail) Read(b []byte) (int, error) {
-	n, err := f.Conn.Read(b)
-	if err == nil && f.calling.Swap(false) && f.chance(0.02) {
-		f.Close() // the call has been obeyed
+func (c *faultyConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil && c.calling.Swap(false) && c.chance(0.02) {
+		c.Close() // the script has run
 		return 0, io.ErrUnexpectedEOF
 	}
 	return n, err
 }
 
-// A distant connection takes a while to send. Where it took none, what is tried again and again would be tried for ever in
-// the same moment.
-type distant struct {
+// A slowConn takes a while to send. If it took no time, what is retried without a pause would be retried forever at one
+// instant of the bubble's clock.
+type slowConn struct {
 	net.Conn
-	d time.Duration
+	latency time.Duration
 }
 
-func (c *distant) Write(b []byte) (int, error) {
-	time.Sleep(c.d)
+func (c *slowConn) Write(b []byte) (int, error) {
+	time.Sleep(c.latency)
 	return c.Conn.Write(b)
 }
 
-// far dials brokers at distances of their own.
-func (m *simulation) far(dial dialer) dialer {
+// withLatency returns a dialer whose connections each have a latency of their own.
+func (m *simulation) withLatency(dial bubble.Dialer) bubble.Dialer {
 	if !synctests { // Kafka's client writes under a lock
 		return dial
 	}
@@ -86,17 +85,17 @@ func (m *simulation) far(dial dialer) dialer {
 		if err != nil {
 			return nil, err
 		}
-		return &distant{conn, time.Duration(100+m.dice("kafka", int(n.Add(1))).IntN(2000)) * time.Microsecond}, nil
+		return &slowConn{conn, time.Duration(100+m.random("kafka", int(n.Add(1))).IntN(2000)) * time.Microsecond}, nil
 	}
 }
 
-// reach is how clients reach brokers over a line.
-func (m *simulation) reach(dial dialer) []kgo.Opt {
-	return append(m.s.kafka(dial), kgo.MetadataMinAge(100*time.Millisecond), kgo.FetchMaxWait(5*time.Second))
+// kafkaOptions returns the options of a client that reaches the brokers with dial.
+func (m *simulation) kafkaOptions(dial bubble.Dialer) []kgo.Opt {
+	return append(m.kafka.Options(dial), kgo.MetadataMinAge(100*time.Millisecond), kgo.FetchMaxWait(5*time.Second))
 }
 
-// What brokers answer in place of the truth, by request. Those of produce and commit with a time-out, and after an append,
-// are lies: the work was done.
+// answers are the errors that brokers return, by request. A timeout of produce or commit, and an error after an append, are
+// returned though the work was done.
 var answers = map[kmsg.Key][]*kerr.Error{
 	kmsg.Produce: {
 		kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend,
@@ -112,28 +111,28 @@ var answers = map[kmsg.Key][]*kerr.Error{
 	kmsg.SyncGroup:       {kerr.UnknownMemberID, kerr.RebalanceInProgress, kerr.NotCoordinator},
 }
 
-// requests has the keys of answers in an order that does not change.
+// requests are the keys of answers in a fixed order. A key that is there more often is picked more often.
 var requests = []kmsg.Key{
 	kmsg.Produce, kmsg.Produce, kmsg.Produce, kmsg.Fetch, kmsg.OffsetCommit, kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.FindCoordinator,
 	kmsg.ListOffsets, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup,
 }
 
-// topLevel: these answer with one error for all.
+// topLevel are the requests whose response has one error for all.
 var topLevel = map[kmsg.Key]bool{kmsg.Heartbeat: true, kmsg.JoinGroup: true, kmsg.SyncGroup: true}
 
 const (
-	// ownRack and ownTimeout mark the requests of the simulation's own clients, which no broker breaks.
-	ownRack    = "watch"
+	// ownRack and ownTimeout mark the requests of the simulation's own clients, which never fail.
+	ownRack    = "observer"
 	ownTimeout = 17 * time.Second
 )
 
-// fault lets brokers answer a few requests of one kind with an error.
-func (m *simulation) fault(d *rand.Rand) {
-	key := requests[d.IntN(len(requests))]
+// fault makes brokers answer a few requests of one kind with an error.
+func (m *simulation) fault(rng *rand.Rand) {
+	key := requests[rng.IntN(len(requests))]
 	if !synctests && key != kmsg.Fetch {
 		key = kmsg.Produce
 	}
-	f := kfake.Fault{Keys: []kmsg.Key{key}, TopLevel: topLevel[key], Err: answers[key][d.IntN(len(answers[key]))], Count: 1 + d.IntN(6)}
+	f := kfake.Fault{Keys: []kmsg.Key{key}, TopLevel: topLevel[key], Err: answers[key][rng.IntN(len(answers[key]))], Count: 1 + rng.IntN(6)}
 	f.When = func(r kmsg.Request) bool {
 		switch r := r.(type) {
 		case *kmsg.FetchRequest:
@@ -143,22 +142,22 @@ func (m *simulation) fault(d *rand.Rand) {
 		}
 		return true
 	}
-	prefix := m.installation(m.prefixes[d.IntN(len(m.prefixes))])
-	switch of := d.IntN(3); {
+	prefix := m.installation(m.prefixes[rng.IntN(len(m.prefixes))])
+	switch of := rng.IntN(3); {
 	case key == kmsg.Produce || key == kmsg.Fetch || key == kmsg.ListOffsets:
 		f.Topic = []string{"", names.Pending("tasks"), names.RetryMinute(prefix)}[of]
 	case key != kmsg.FindCoordinator:
 		f.Group = []string{"", names.Group(prefix, "tasks"), names.RetryGroup(prefix)}[of]
 	}
 	m.logf("brokers answer %d of %s, topic %q, group %q, with %v", f.Count, key.Name(), f.Topic, f.Group, f.Err.Message)
-	h := m.s.cluster.Fault(f)
+	h := m.kafka.Fault(f)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.faults = append(m.faults, h)
 }
 
-// calm ends all faults of brokers.
-func (m *simulation) calm() {
+// removeFaults ends all faults of brokers.
+func (m *simulation) removeFaults() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, h := range m.faults {
@@ -167,39 +166,39 @@ func (m *simulation) calm() {
 	m.faults = nil
 }
 
-// slow lets brokers take their time for one write, and for what comes behind it on the same connection.
+// slow delays the next produce request, and those behind it on the same connection.
 func (m *simulation) slow(d time.Duration) {
-	m.logf("the next write takes %v", d)
+	m.logf("the next produce request takes %v", d)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.slows = append(m.slows, d)
+	m.delays = append(m.delays, d)
 }
 
-// delay is how a write is slow.
+// delay delays a produce request; it is called before a broker gets a request.
 func (m *simulation) delay(key kmsg.Key) {
 	if key != kmsg.Produce {
 		return
 	}
 	m.mu.Lock()
 	var d time.Duration
-	if len(m.slows) > 0 {
-		d, m.slows = m.slows[0], m.slows[1:]
+	if len(m.delays) > 0 {
+		d, m.delays = m.delays[0], m.delays[1:]
 	}
 	m.mu.Unlock()
 	time.Sleep(d)
 }
 
-// move lets groups, or partitions, be another broker's.
-func (m *simulation) move(d *rand.Rand) {
-	if d.IntN(2) == 0 {
+// move moves groups, or partitions, to other brokers.
+func (m *simulation) move(rng *rand.Rand) {
+	if rng.IntN(2) == 0 {
 		m.logf("groups move")
-		m.s.cluster.RehashCoordinators()
+		m.kafka.RehashCoordinators()
 		return
 	}
 	m.logf("partitions move")
-	for topic, partitions := range m.watch.topics() {
+	for topic, partitions := range m.observer.topics() {
 		for p := range partitions {
-			if err := m.s.cluster.MoveTopicPartition(topic, p, int32(d.IntN(m.brokers))); err != nil {
+			if err := m.kafka.MoveTopicPartition(topic, p, int32(rng.IntN(m.brokers))); err != nil {
 				m.t.Errorf("move %s/%d: %v", topic, p, err)
 			}
 		}
