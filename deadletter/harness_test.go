@@ -41,10 +41,32 @@ var kafkas = map[string]func(t testing.TB) []string{
 	"kafka": func(t testing.TB) []string { return testenv.Kafka(t) },
 }
 
-// on runs a test on each of the brokers, with a compacted topic of so many partitions.
+// on runs a test on each of the brokers, with a compacted topic of so many partitions. A short run has kfake alone.
 func on(t *testing.T, partitions int32, test func(t *testing.T, g *ground)) {
+	t.Helper()
+	onEach(t, "kafka", func(t *testing.T, start func(t testing.TB) []string) {
+		test(t, newGround(t, start(t), partitions, nil))
+	})
+}
+
+// onKafka is on where it is the broker that decides. A short run has real Kafka alone.
+func onKafka(t *testing.T, partitions int32, test func(t *testing.T, g *ground)) {
+	t.Helper()
+	onEach(t, "kfake", func(t *testing.T, start func(t testing.TB) []string) {
+		test(t, newGround(t, start(t), partitions, nil))
+	})
+}
+
+// onEach runs a test on each of the brokers, in a short run on all but one.
+func onEach(t *testing.T, long string, test func(t *testing.T, start func(t testing.TB) []string)) {
+	t.Helper()
 	for name, start := range kafkas {
-		t.Run(name, func(t *testing.T) { test(t, newGround(t, start(t), partitions, nil)) })
+		t.Run(name, func(t *testing.T) {
+			if name == long && testing.Short() {
+				t.Skip("the same on the other broker: ./check long runs both")
+			}
+			test(t, start)
+		})
 	}
 }
 
