@@ -319,30 +319,26 @@ func TestReplayFinishesWhatAnotherBegan(t *testing.T) {
 func TestNoTombstoneBeforeTheAcknowledgement(t *testing.T) {
 	for _, refusal := range []*kerr.Error{kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.TopicAuthorizationFailed, kerr.NotLeaderForPartition} {
 		t.Run(refusal.Message, func(t *testing.T) {
-			t.Parallel()
-			cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(cluster.Close)
-			r := newGround(t, cluster.ListenAddrs(), 2, nil).revive("", 2)
-			r.bury(many(100)...)
-			fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: names.Pending(r.queue), Err: refusal, Count: -1})
-			result, err := r.store.Replay(t.Context(), r.queue, everything, deadletter.ReplayOptions{Patience: 500 * time.Millisecond})
-			away := (*deadletter.AwayError)(nil)
-			if err == nil || refusal.Retriable != errors.As(err, &away) || errors.Is(err, context.Canceled) {
-				t.Errorf("error %v", err)
-			}
-			if result.Replayed != 0 || result.Failed != 100 || result.Matched != 100 {
-				t.Errorf("%+v", result)
-			}
-			if left := r.list(everything); len(left) != 100 {
-				t.Errorf("%d letters are left", len(left))
-			}
-			fault.Remove()
-			if result := r.replay(everything, deadletter.ReplayOptions{}); result.Replayed != 100 {
-				t.Errorf("%+v", result)
-			}
+			inBubble(t, 2, func(t *testing.T, cluster *kfake.Cluster, g *ground) {
+				r := g.revive("", 2)
+				r.bury(many(100)...)
+				fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: names.Pending(r.queue), Err: refusal, Count: -1})
+				result, err := r.store.Replay(t.Context(), r.queue, everything, deadletter.ReplayOptions{Patience: 500 * time.Millisecond})
+				away := (*deadletter.AwayError)(nil)
+				if err == nil || refusal.Retriable != errors.As(err, &away) || errors.Is(err, context.Canceled) {
+					t.Errorf("error %v", err)
+				}
+				if result.Replayed != 0 || result.Failed != 100 || result.Matched != 100 {
+					t.Errorf("%+v", result)
+				}
+				if left := r.list(everything); len(left) != 100 {
+					t.Errorf("%d letters are left", len(left))
+				}
+				fault.Remove()
+				if result := r.replay(everything, deadletter.ReplayOptions{}); result.Replayed != 100 {
+					t.Errorf("%+v", result)
+				}
+			})
 		})
 	}
 }
@@ -542,29 +538,27 @@ func TestReplayWhileRedisIsAway(t *testing.T) {
 // The broker goes away in the middle: the replay ends in time and says so, and every task is in its letter or back.
 func TestReplayWhoseBrokerGoesAway(t *testing.T) {
 	t.Run("kfake", func(t *testing.T) {
-		cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(cluster.Close)
-		var away atomic.Bool
-		cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
-			cluster.KeepControl()
-			return nil, errors.New("away"), away.Load() // the connection is closed
+		inBubble(t, 3, func(t *testing.T, cluster *kfake.Cluster, g *ground) {
+			var away atomic.Bool
+			cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+				cluster.KeepControl()
+				return nil, errors.New("away"), away.Load() // the connection is closed
+			})
+			replayWhoseBrokerGoesAway(t, g, func() error { away.Store(true); return nil }, func() error { away.Store(false); return nil })
 		})
-		replayWhoseBrokerGoesAway(t, cluster.ListenAddrs(), func() error { away.Store(true); return nil }, func() error { away.Store(false); return nil })
 	})
 	t.Run("kafka", func(t *testing.T) {
 		if testing.Short() {
 			t.Skip("a broker of its own is started twice: ./check long runs it")
 		}
 		kafka := testenv.StartKafka(t)
-		replayWhoseBrokerGoesAway(t, kafka.Addrs(), kafka.Kill, kafka.Start)
+		replayWhoseBrokerGoesAway(t, newGround(t, kafka.Addrs(), 3, nil), kafka.Kill, kafka.Start)
 	})
 }
 
-func replayWhoseBrokerGoesAway(t *testing.T, addrs []string, leave, comeBack func() error) {
-	r := newGround(t, addrs, 3, nil).revive("", 3)
+func replayWhoseBrokerGoesAway(t *testing.T, g *ground, leave, comeBack func() error) {
+	t.Helper()
+	r := g.revive("", 3)
 	const n = 3000
 	r.bury(many(n)...)
 	var once sync.Once
