@@ -3,6 +3,7 @@ package deadletter_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
 	"github.com/tasktier/tasktier/internal/testenv"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -24,6 +26,7 @@ type ground struct {
 	t      testing.TB
 	queue  string
 	addrs  []string
+	kafka  []kgo.Opt   // what a client needs to get there
 	client *kgo.Client // for what tests do behind the store's back
 	store  *deadletter.Store
 }
@@ -41,27 +44,64 @@ var kafkas = map[string]func(t testing.TB) []string{
 	"kafka": func(t testing.TB) []string { return testenv.Kafka(t) },
 }
 
-// on runs a test on each of the brokers, with a compacted topic of so many partitions.
+// on runs a test on each of the brokers, with a compacted topic of so many partitions. A short run has kfake alone.
 func on(t *testing.T, partitions int32, test func(t *testing.T, g *ground)) {
+	t.Helper()
+	onEach(t, "kafka", func(t *testing.T, start func(t testing.TB) []string) {
+		test(t, newGround(t, start(t), partitions, nil))
+	})
+}
+
+// onKafka is on where it is the broker that decides. A short run has real Kafka alone.
+func onKafka(t *testing.T, partitions int32, test func(t *testing.T, g *ground)) {
+	t.Helper()
+	onEach(t, "kfake", func(t *testing.T, start func(t testing.TB) []string) {
+		test(t, newGround(t, start(t), partitions, nil))
+	})
+}
+
+// onEach runs a test on each of the brokers, in a short run on all but one.
+func onEach(t *testing.T, long string, test func(t *testing.T, start func(t testing.TB) []string)) {
+	t.Helper()
 	for name, start := range kafkas {
-		t.Run(name, func(t *testing.T) { test(t, newGround(t, start(t), partitions, nil)) })
+		t.Run(name, func(t *testing.T) {
+			if name == long && testing.Short() {
+				t.Skip("the same on the other broker: ./check long runs both")
+			}
+			test(t, start)
+		})
 	}
 }
 
-func newGround(t testing.TB, addrs []string, partitions int32, settings map[string]string) *ground {
+// inBubble runs a test on kfake in a bubble, whose clock stands still while anything moves.
+func inBubble(t *testing.T, partitions int32, test func(t *testing.T, cluster *kfake.Cluster, g *ground)) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(100_000))
+	bubble.Test(t, func(t *testing.T) {
+		network := new(bubble.Network)
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(network.Listen))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cluster.Close)
+		test(t, cluster, newGround(t, cluster.ListenAddrs(), partitions, nil, kgo.Dialer(network.DialContext)))
+	})
+}
+
+func newGround(t testing.TB, addrs []string, partitions int32, settings map[string]string, opts ...kgo.Opt) *ground {
+	t.Helper()
+	opts = append([]kgo.Opt{kgo.SeedBrokers(addrs...)}, opts...)
+	client, err := kgo.NewClient(append(slices.Clone(opts), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(100_000))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	g := &ground{t: t, queue: testenv.Unique(t), addrs: addrs, client: client}
+	g := &ground{t: t, queue: testenv.Unique(t), addrs: addrs, kafka: opts, client: client}
 	configs := map[string]*string{"cleanup.policy": kadm.StringPtr("compact")}
 	for k, v := range settings {
 		configs[k] = kadm.StringPtr(v)
 	}
 	testenv.CreateTopics(t, client, partitions, configs, names.Dead(g.queue))
-	g.store, err = deadletter.Open(deadletter.Config{Kafka: []kgo.Opt{kgo.SeedBrokers(addrs...)}})
+	g.store, err = deadletter.Open(deadletter.Config{Kafka: opts})
 	if err != nil {
 		t.Fatal(err)
 	}

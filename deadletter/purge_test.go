@@ -43,7 +43,7 @@ func TestPurge(t *testing.T) {
 
 // A tombstone goes to where its letter lies, also after partitions were added and its key belongs elsewhere.
 func TestPurgeAfterPartitionsWereAdded(t *testing.T) {
-	on(t, 1, func(t *testing.T, g *ground) {
+	onKafka(t, 1, func(t *testing.T, g *ground) {
 		g.bury(many(20)...)
 		if _, err := kadm.NewClient(g.client).UpdatePartitions(t.Context(), 8, names.Dead(g.queue)); err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func (g *ground) revive(redisAddr string, partitions int32) *revival {
 	g.t.Helper()
 	testenv.CreateTopics(g.t, g.client, partitions, nil, names.Pending(g.queue))
 	r := &revival{ground: g, prefix: testenv.Unique(g.t)}
-	cfg := deadletter.Config{Kafka: []kgo.Opt{kgo.SeedBrokers(g.addrs...)}}
+	cfg := deadletter.Config{Kafka: g.kafka}
 	if redisAddr != "" {
 		r.redis = redis.NewClient(&redis.Options{Addr: redisAddr, MaxRetries: -1, ContextTimeoutEnabled: true, DialerRetries: 1})
 		g.t.Cleanup(func() { _ = r.redis.Close() })
@@ -117,7 +118,7 @@ func (r *revival) pending() []*kgo.Record {
 	if left == 0 {
 		return nil
 	}
-	reader, err := kgo.NewClient(kgo.SeedBrokers(r.addrs...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{names.Pending(r.queue): from}))
+	reader, err := kgo.NewClient(append(slices.Clone(r.kafka), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{names.Pending(r.queue): from}))...)
 	if err != nil {
 		r.t.Fatal(err)
 	}

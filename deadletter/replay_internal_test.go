@@ -114,6 +114,21 @@ func TestFlightWaits(t *testing.T) {
 	})
 }
 
+// A lot is bounded by its number and its bytes, but for a letter that is larger than all.
+func TestFirstLot(t *testing.T) {
+	for _, tt := range []struct {
+		places, size, want int
+	}{{0, 1, 0}, {maxLetters, 1, maxLetters}, {maxLetters + 1, 1, maxLetters}, {5, maxLot / 4, 4}, {2, maxLot + 1, 1}} {
+		places := make([]place, tt.places)
+		for i := range places {
+			places[i].size = uint32(tt.size)
+		}
+		if got := len(firstLot(places)); got != tt.want {
+			t.Errorf("of %d letters of %d bytes %d are the first lot, want %d", tt.places, tt.size, got, tt.want)
+		}
+	}
+}
+
 // Whether the replay stops is said when no later end can change it, and by the timeout at the latest.
 func TestCanaryIsClear(t *testing.T) {
 	c := newCanary(Canary{Letters: 20, StopAt: 10})

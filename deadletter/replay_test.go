@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,7 +75,8 @@ func TestReplayBringsBackTheOriginal(t *testing.T) {
 		"headers twice, and strange ones": event("headers", []byte("v"),
 			kgo.RecordHeader{Key: "", Value: nil}, kgo.RecordHeader{Key: "x", Value: []byte("\xff")}, kgo.RecordHeader{Key: "x", Value: []byte("2")}),
 	}
-	withClaims(t, func(t *testing.T, r *revival) {
+	onKafka(t, 3, func(t *testing.T, g *ground) {
+		r := g.revive(redisInMemory(t), 3)
 		r.takes(names.Pending(r.queue), limit)
 		r.takes(names.Dead(r.queue), limit+topic.LetterRoom)
 		client, err := kgo.NewClient(kgo.SeedBrokers(r.addrs...), kgo.ProducerBatchMaxBytes(2<<20))
@@ -241,13 +243,14 @@ func same(t *testing.T, got, want deadletter.ReplayResult) {
 // Without claims every letter is sent, and replaying twice sends nothing twice.
 func TestReplayWithoutClaims(t *testing.T) {
 	without(t, func(t *testing.T, r *revival) {
-		r.bury(many(3000)...)
-		if result := r.replay(everything, deadletter.ReplayOptions{}); result.Replayed != 3000 || result.Matched != 3000 {
+		const n = 1500
+		r.bury(many(n)...)
+		if result := r.replay(everything, deadletter.ReplayOptions{}); result.Replayed != n || result.Matched != n {
 			t.Errorf("%+v", result)
 		}
 		same(t, r.replay(everything, deadletter.ReplayOptions{}), deadletter.ReplayResult{})
-		if n := len(r.pending()); n != 3000 {
-			t.Errorf("%d tasks are back", n)
+		if back := len(r.pending()); back != n {
+			t.Errorf("%d tasks are back", back)
 		}
 	})
 }
@@ -316,29 +319,26 @@ func TestReplayFinishesWhatAnotherBegan(t *testing.T) {
 func TestNoTombstoneBeforeTheAcknowledgement(t *testing.T) {
 	for _, refusal := range []*kerr.Error{kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.TopicAuthorizationFailed, kerr.NotLeaderForPartition} {
 		t.Run(refusal.Message, func(t *testing.T) {
-			cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(cluster.Close)
-			r := newGround(t, cluster.ListenAddrs(), 2, nil).revive("", 2)
-			r.bury(many(100)...)
-			fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: names.Pending(r.queue), Err: refusal, Count: -1})
-			result, err := r.store.Replay(t.Context(), r.queue, everything, deadletter.ReplayOptions{Patience: 500 * time.Millisecond})
-			away := (*deadletter.AwayError)(nil)
-			if err == nil || refusal.Retriable != errors.As(err, &away) || errors.Is(err, context.Canceled) {
-				t.Errorf("error %v", err)
-			}
-			if result.Replayed != 0 || result.Failed != 100 || result.Matched != 100 {
-				t.Errorf("%+v", result)
-			}
-			if left := r.list(everything); len(left) != 100 {
-				t.Errorf("%d letters are left", len(left))
-			}
-			fault.Remove()
-			if result := r.replay(everything, deadletter.ReplayOptions{}); result.Replayed != 100 {
-				t.Errorf("%+v", result)
-			}
+			inBubble(t, 2, func(t *testing.T, cluster *kfake.Cluster, g *ground) {
+				r := g.revive("", 2)
+				r.bury(many(100)...)
+				fault := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: names.Pending(r.queue), Err: refusal, Count: -1})
+				result, err := r.store.Replay(t.Context(), r.queue, everything, deadletter.ReplayOptions{Patience: 500 * time.Millisecond})
+				away := (*deadletter.AwayError)(nil)
+				if err == nil || refusal.Retriable != errors.As(err, &away) || errors.Is(err, context.Canceled) {
+					t.Errorf("error %v", err)
+				}
+				if result.Replayed != 0 || result.Failed != 100 || result.Matched != 100 {
+					t.Errorf("%+v", result)
+				}
+				if left := r.list(everything); len(left) != 100 {
+					t.Errorf("%d letters are left", len(left))
+				}
+				fault.Remove()
+				if result := r.replay(everything, deadletter.ReplayOptions{}); result.Replayed != 100 {
+					t.Errorf("%+v", result)
+				}
+			})
 		})
 	}
 }
@@ -367,29 +367,26 @@ func TestReplayWhoseTombstonesAreRefused(t *testing.T) {
 }
 
 func TestReplayWithoutATopic(t *testing.T) {
-	for name, start := range kafkas {
-		t.Run(name, func(t *testing.T) {
-			g := newGround(t, start(t), 1, nil)
-			g.bury(death{id: "1"})
-			result, err := g.store.Replay(t.Context(), g.queue, everything, deadletter.ReplayOptions{Patience: 5 * time.Second})
-			if !errors.Is(err, deadletter.ErrNoTopic) || !strings.Contains(err.Error(), "tasktier topic apply --queue "+g.queue) {
-				t.Errorf("error %v", err)
-			}
-			same(t, result, deadletter.ReplayResult{Matched: 1, Failed: 1})
-			if left := g.list(everything); len(left) != 1 {
-				t.Error("its letter is gone")
-			}
-			_, err = g.store.Replay(t.Context(), "nosuchqueue", everything, deadletter.ReplayOptions{})
-			if !errors.Is(err, deadletter.ErrNoTopic) {
-				t.Errorf("error %v", err)
-			}
-		})
-	}
+	onKafka(t, 1, func(t *testing.T, g *ground) {
+		g.bury(death{id: "1"})
+		result, err := g.store.Replay(t.Context(), g.queue, everything, deadletter.ReplayOptions{Patience: 5 * time.Second})
+		if !errors.Is(err, deadletter.ErrNoTopic) || !strings.Contains(err.Error(), "tasktier topic apply --queue "+g.queue) {
+			t.Errorf("error %v", err)
+		}
+		same(t, result, deadletter.ReplayResult{Matched: 1, Failed: 1})
+		if left := g.list(everything); len(left) != 1 {
+			t.Error("its letter is gone")
+		}
+		_, err = g.store.Replay(t.Context(), "nosuchqueue", everything, deadletter.ReplayOptions{})
+		if !errors.Is(err, deadletter.ErrNoTopic) {
+			t.Errorf("error %v", err)
+		}
+	})
 }
 
 // What the queue does not take is told, and keeps nothing else from coming back.
 func TestReplayOfWhatIsTooLarge(t *testing.T) {
-	on(t, 1, func(t *testing.T, g *ground) {
+	onKafka(t, 1, func(t *testing.T, g *ground) {
 		r := g.revive("", 1)
 		r.takes(names.Pending(r.queue), 1000)
 		noise := make([]byte, 5000) // that no compression makes smaller
@@ -471,13 +468,13 @@ func TestReplayThatIsEnded(t *testing.T) {
 
 func TestReplayAtARate(t *testing.T) {
 	without(t, func(t *testing.T, r *revival) {
-		r.bury(many(300)...)
+		r.bury(many(100)...)
 		began := time.Now()
-		if result := r.replay(everything, deadletter.ReplayOptions{Rate: 200}); result.Replayed != 300 {
+		if result := r.replay(everything, deadletter.ReplayOptions{Rate: 100}); result.Replayed != 100 {
 			t.Errorf("%+v", result)
 		}
-		if took := time.Since(began); took < 1400*time.Millisecond {
-			t.Errorf("300 letters at 200 a second took %v", took)
+		if took := time.Since(began); took < 900*time.Millisecond {
+			t.Errorf("100 letters at 100 a second took %v", took)
 		}
 	})
 }
@@ -485,7 +482,7 @@ func TestReplayAtARate(t *testing.T) {
 // Two operators at once: nothing is lost, no letter is left, and whatever is sent twice is of the same generation.
 func TestTwoReplaysAtOnce(t *testing.T) {
 	withClaims(t, func(t *testing.T, r *revival) {
-		const n = 3000
+		const n = 1500
 		r.bury(many(n)...)
 		var both sync.WaitGroup
 		for range 2 {
@@ -540,16 +537,36 @@ func TestReplayWhileRedisIsAway(t *testing.T) {
 
 // The broker goes away in the middle: the replay ends in time and says so, and every task is in its letter or back.
 func TestReplayWhoseBrokerGoesAway(t *testing.T) {
-	kafka := testenv.StartKafka(t)
-	r := newGround(t, kafka.Addrs(), 3, nil).revive("", 3)
-	const n = 5000
+	t.Run("kfake", func(t *testing.T) {
+		inBubble(t, 3, func(t *testing.T, cluster *kfake.Cluster, g *ground) {
+			var away atomic.Bool
+			cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+				cluster.KeepControl()
+				return nil, errors.New("away"), away.Load() // the connection is closed
+			})
+			replayWhoseBrokerGoesAway(t, g, func() error { away.Store(true); return nil }, func() error { away.Store(false); return nil })
+		})
+	})
+	t.Run("kafka", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("a broker of its own is started twice: ./check long runs it")
+		}
+		kafka := testenv.StartKafka(t)
+		replayWhoseBrokerGoesAway(t, newGround(t, kafka.Addrs(), 3, nil), kafka.Kill, kafka.Start)
+	})
+}
+
+func replayWhoseBrokerGoesAway(t *testing.T, g *ground, leave, comeBack func() error) {
+	t.Helper()
+	r := g.revive("", 3)
+	const n = 3000
 	r.bury(many(n)...)
 	var once sync.Once
 	began := time.Now()
 	result, err := r.store.Replay(t.Context(), r.queue, everything, deadletter.ReplayOptions{Rate: 2000, Patience: 2 * time.Second, Progress: func(p deadletter.ReplayResult) {
 		if p.Replayed > 500 {
 			once.Do(func() {
-				if err := kafka.Kill(); err != nil {
+				if err := leave(); err != nil {
 					t.Error(err)
 				}
 			})
@@ -563,7 +580,7 @@ func TestReplayWhoseBrokerGoesAway(t *testing.T) {
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
-	if err := kafka.Start(); err != nil {
+	if err := comeBack(); err != nil {
 		t.Fatal(err)
 	}
 	there := make(map[string]bool)
@@ -592,14 +609,17 @@ func TestReplayAcrossCompaction(t *testing.T) {
 	}
 	t.Cleanup(cluster.Close)
 	for name, kafka := range map[string]struct {
-		addrs []string
+		addrs func(testing.TB) []string
 		clean func()
 	}{
-		"kfake": {cluster.ListenAddrs(), cluster.Compact},
-		"kafka": {testenv.Kafka(t), func() {}},
+		"kfake": {func(testing.TB) []string { return cluster.ListenAddrs() }, cluster.Compact},
+		"kafka": {testenv.Kafka, func() {}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newGround(t, kafka.addrs, 2, map[string]string{
+			if name == "kafka" && testing.Short() {
+				t.Skip("its cleaner takes its time: ./check long runs it, and TestListIsTheSameAcrossCompaction waits for it too")
+			}
+			r := newGround(t, kafka.addrs(t), 2, map[string]string{
 				"segment.ms": "100", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.001", "max.compaction.lag.ms": "100",
 				"min.compaction.lag.ms": "0", "delete.retention.ms": "0", "file.delete.delay.ms": "0",
 			}).revive("", 1)

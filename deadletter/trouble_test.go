@@ -20,7 +20,7 @@ import (
 
 // A queue that has no topic for its letters is an error that names the command which makes it.
 func TestNoTopic(t *testing.T) {
-	on(t, 1, func(t *testing.T, g *ground) {
+	onKafka(t, 1, func(t *testing.T, g *ground) {
 		for queue, want := range map[string]string{
 			"other":    "there is no such topic: other.dead; create it with: tasktier topic apply --queue other",
 			"no/queue": "read dead letters: invalid queue name",
@@ -48,7 +48,7 @@ func TestEmptyTopic(t *testing.T) {
 
 // Letters of transactions that were aborted, or are not decided, are none.
 func TestReadCommitted(t *testing.T) {
-	on(t, 1, func(t *testing.T, g *ground) {
+	onKafka(t, 1, func(t *testing.T, g *ground) {
 		client, err := kgo.NewClient(kgo.SeedBrokers(g.addrs...), kgo.TransactionalID(g.queue))
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestReadCommitted(t *testing.T) {
 // Reading goes on where records were deleted under it, and in every compression.
 func TestDeletedAndCompressed(t *testing.T) {
 	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
-	on(t, 1, func(t *testing.T, g *ground) {
+	onKafka(t, 1, func(t *testing.T, g *ground) {
 		g.alter("cleanup.policy", "compact,delete") // Kafka deletes records of no other
 		var want []string
 		for name, codec := range codecs {

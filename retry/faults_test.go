@@ -99,12 +99,12 @@ func TestWrongTier(t *testing.T) {
 		s.place(names.RetryMinute(s.prefix), p, s.stamped(0, due))
 		f := s.start(calm)
 		f.ready(all)
-		time.Sleep(90 * time.Minute) // its slot was open once
+		time.Sleep(time.Until(tier.Minute.Next(p, time.Now()).Add(2 * time.Minute))) // its slot was opened
 		if got := s.size(names.RetryHour(s.prefix)); got != 1 {
 			t.Errorf("%d records are in the hour tier", got)
 		}
 		f.stop()
-		time.Sleep(time.Until(due.Add(-80 * time.Minute)))
+		time.Sleep(time.Until(due.Add(-15 * time.Minute))) // it is due on the hour, and the hour slot opens 5 minutes before
 		s.start(calm).ready(all)
 		if late := s.once(1, 0, at(due)); late > 10*time.Millisecond {
 			t.Errorf("it came back %v late", late)
@@ -124,7 +124,7 @@ func TestASlotThatNeverClosed(t *testing.T) {
 			s.place(names.RetryMinute(s.prefix), p, s.stamped(i, due(i)))
 		}
 		refuse := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.PolicyViolation, Count: -1})
-		time.Sleep(time.Until(soon.Add(30 * time.Minute)))
+		time.Sleep(time.Until(soon.Add(80 * time.Minute)))
 		f := s.start(calm)
 		f.ready(all)
 		time.Sleep(time.Until(soon.Add(95 * time.Minute)))
@@ -153,14 +153,18 @@ func TestAHeldSlotIsNotReadAgain(t *testing.T) {
 		f := s.start(calm)
 		f.ready(all)
 		s.await(1)
-		time.Sleep(5 * time.Minute)
+		time.Sleep(time.Minute)
 		f.stop()
 		reads := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: names.RetryMinute(s.prefix), Partitions: []int32{p}, Observe: true, Count: -1})
-		s.start(calm).ready(all)
+		f = s.start(calm)
+		f.ready(all)
 		time.Sleep(time.Minute)
 		if n := reads.Hits(); n > 0 {
 			t.Errorf("it is read again: %d fetches", n)
 		}
+		f.stop()
+		time.Sleep(time.Until(soon.Add(85 * time.Minute)))
+		s.start(calm).ready(all)
 		time.Sleep(time.Until(soon.Add(95 * time.Minute)))
 		s.await(2)
 	})

@@ -16,16 +16,20 @@ func soon(n int, within time.Duration) func(i int) time.Time {
 }
 
 func TestTasksComeBackOnTimeAndOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, s *stage) {
+	run := func(t *testing.T, s *stage, most time.Duration) {
 		s.listen()
 		s.start().ready(all)
-		const n = 2000
+		const n = 1000
 		due := soon(n, 3*time.Second)
 		s.wait(n, due)
 		late := s.once(n, 0, due)
 		t.Logf("the latest was %v late", late)
-		if late > 2*time.Second { // far more than a loaded machine needs
+		if late > most {
 			t.Errorf("a task came back %v late", late)
 		}
+	}
+	t.Run("bubble", func(t *testing.T) {
+		play(t, func(t *testing.T, s *stage) { run(t, s, 10*time.Millisecond) })
 	})
+	t.Run("kafka", func(t *testing.T) { run(t, onKafka(t), 10*time.Second) }) // far more than a loaded machine needs
 }

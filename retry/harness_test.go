@@ -80,10 +80,20 @@ func onKfake(t *testing.T) *stage {
 	return newStage(t, cluster, kgo.SeedBrokers(cluster.ListenAddrs()...))
 }
 
-// onBoth runs a test on kfake and on real Kafka.
+func onKafka(t *testing.T) *stage {
+	t.Helper()
+	return newStage(t, nil, kgo.SeedBrokers(testenv.Kafka(t)...))
+}
+
+// onBoth runs a test on real Kafka and, unless the run is short, on kfake.
 func onBoth(t *testing.T, test func(t *testing.T, s *stage)) {
-	t.Run("kfake", func(t *testing.T) { test(t, onKfake(t)) })
-	t.Run("kafka", func(t *testing.T) { test(t, newStage(t, nil, kgo.SeedBrokers(testenv.Kafka(t)...))) })
+	t.Run("kafka", func(t *testing.T) { test(t, onKafka(t)) })
+	t.Run("kfake", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("real Kafka shows the same: ./check long runs both")
+		}
+		test(t, onKfake(t))
+	})
 }
 
 func newStage(t *testing.T, cluster *kfake.Cluster, kafka ...kgo.Opt) *stage {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/record"
-	"github.com/tasktier/tasktier/internal/testenv"
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,7 +18,7 @@ import (
 // A record that fits into its topic only without the texts of its errors is written without them. One that does not fit
 // either way is refused for good, and the caller dead-letters it. Pitfall 30 of docs/pitfalls.md.
 func TestLargeRecordIsWrittenWithoutErrorsOrRefused(t *testing.T) {
-	s := newStage(t, nil, kgo.SeedBrokers(testenv.Kafka(t)...))
+	s := onKafka(t)
 	limit := "4000"
 	queue := s.queue + ".small"
 	if _, err := kadm.NewClient(s.client).CreateTopic(s.context(), 1, 1, map[string]*string{"max.message.bytes": &limit, "compression.type": &[]string{"uncompressed"}[0]}, names.Pending(queue)); err != nil {

@@ -2,6 +2,7 @@ package retry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,16 +26,16 @@ func TestCleanStopDoublesNothing(t *testing.T) {
 	t.Parallel()
 	s := onKfake(t)
 	s.listen()
-	const n = 6000
+	const n = 1500
 	begin := time.Now().Add(time.Second)
 	due := func(i int) time.Time {
-		return begin.Add(time.Duration(i/2000) * time.Second).Truncate(time.Millisecond)
+		return begin.Add(time.Duration(i/500) * time.Second).Truncate(time.Millisecond)
 	}
 	s.wait(n, due)
 	for range 4 {
 		f := s.start()
 		f.ready(all)
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(400 * time.Millisecond) // it forwards
 		f.stop()
 	}
 	s.start()
@@ -48,12 +49,12 @@ func TestKilledForwarder(t *testing.T) {
 		forwardUntilKilled(t, brokers)
 	}
 	t.Parallel()
-	s := newStage(t, nil, kgo.SeedBrokers(testenv.Kafka(t)...))
+	s := onKafka(t)
 	s.listen()
-	const n = 4000
-	begin := time.Now().Add(7 * time.Second)
+	const n = 2000
+	begin := time.Now().Add(4 * time.Second)
 	due := func(i int) time.Time {
-		return begin.Add(time.Duration(i) * 6 * time.Second / n).Truncate(time.Millisecond)
+		return begin.Add(time.Duration(i) * 3 * time.Second / n).Truncate(time.Millisecond)
 	}
 	s.wait(n, due)
 	child := exec.Command(os.Args[0], "-test.run=^TestKilledForwarder$")
@@ -70,7 +71,7 @@ func TestKilledForwarder(t *testing.T) {
 	s.start(quick)
 	// A commit comes each fifth of a second, in which 133 are forwarded; of a minute's 20,000 that is below 1 %. A machine that
 	// does much else may take as long again for the commit, and again for the kill.
-	s.once(n, n/8, due)
+	s.once(n, 500, due)
 	doubles := 0
 	for _, at := range s.await(n) {
 		doubles += len(at) - 1
@@ -114,6 +115,31 @@ func TestRefusedProduce(t *testing.T) {
 
 // TestBrokerAway: no broker answers while tasks come due.
 func TestBrokerAway(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		s.listen()
+		s.start(calm).ready(all)
+		due := soon(500, 4*time.Second)
+		s.wait(500, due)
+		time.Sleep(2 * time.Second)
+		var away atomic.Bool
+		away.Store(true)
+		s.cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+			s.cluster.KeepControl()
+			return nil, errors.New("away"), away.Load() // the connection is closed
+		})
+		time.Sleep(10 * time.Second)
+		away.Store(false)
+		if late := s.once(500, 500, due); late > time.Minute {
+			t.Errorf("the last came back %v late", late)
+		}
+	})
+}
+
+// TestBrokerRestarts is the same with a broker that is killed.
+func TestBrokerRestarts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a broker of its own is started twice: ./check long runs it")
+	}
 	t.Parallel()
 	broker := testenv.StartKafka(t)
 	s := newStage(t, nil, kgo.SeedBrokers(broker.Addrs()...))
@@ -137,10 +163,10 @@ func TestRebalance(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s *stage) {
 		s.listen()
-		const n = 3000
+		const n = 1500
 		a := s.start(quick)
 		a.ready(all)
-		due := soon(n, 8*time.Second)
+		due := soon(n, 4*time.Second)
 		s.wait(n, due)
 		b := s.start(quick)
 		b.ready(all / 3)
@@ -158,10 +184,11 @@ func TestGroupIsLost(t *testing.T) {
 	play(t, func(t *testing.T, s *stage) {
 		s.listen()
 		s.start(func(c *Config) { c.SessionTimeout = 6 * time.Second }).ready(all)
-		due := soon(1000, 40*time.Second)
-		s.wait(1000, due)
+		const n = 500
+		due := soon(n, 20*time.Second)
+		s.wait(n, due)
 		lost := s.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, TopLevel: true, Err: kerr.UnknownMemberID, Count: 2})
-		s.once(1000, 60, due) // what was forwarded after its last commit, twenty-five a second, and a commit may be the one that failed
+		s.once(n, 60, due) // what was forwarded after its last commit, twenty-five a second, and a commit may be the one that failed
 		if lost.Hits() != 2 {
 			t.Errorf("the group forgot it %d times", lost.Hits())
 		}
@@ -195,13 +222,13 @@ func TestRunReturnsWithoutBroker(t *testing.T) {
 // dropped comes before what is forwarded already.
 func TestOverdueInAnyOrder(t *testing.T) {
 	play(t, func(t *testing.T, s *stage) {
-		const n = 20_000
+		const n = 2000
 		last := time.Now().Add(10 * time.Minute).Truncate(time.Minute).Add(30 * time.Second)
 		due := func(i int) time.Time { return last.Add(-time.Duration(i) * time.Millisecond) }
 		s.wait(n, due)
 		time.Sleep(time.Until(last.Add(time.Minute)))
 		s.listen()
-		f := s.start(calm, func(c *Config) { c.MaxBytes = 1 << 20 })
+		f := s.start(calm, func(c *Config) { c.MaxBytes = 200 << 10 })
 		s.once(n, 0, due)
 		if f.Stats().Reread == 0 {
 			t.Error("all was kept in memory")
@@ -217,7 +244,7 @@ func TestMemory(t *testing.T) {
 		t.Run(fmt.Sprintf("same millisecond=%v", same), func(t *testing.T) {
 			s := onKfake(t)
 			s.listen()
-			const n, limit = 20_000, 1 << 20
+			const n, limit = 2000, 256 << 10
 			begin := time.Now().Add(3 * time.Second).Truncate(time.Second)
 			due := func(i int) time.Time {
 				if same {

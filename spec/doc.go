@@ -76,6 +76,7 @@
 //
 //	go test ./spec                              about 15 s of one core
 //	go test -race ./spec                        without the larger mixes: there is no second goroutine to race with
+//	go test -race -short ./spec                 the small mixes only, a few seconds
 //	SPEC=full go test -timeout 60m -v ./spec    every mix: two minutes, and about 4 GB of memory
 //
 // A mix with more than twelve million states fails as not exhausted, before it takes the memory of the machine. Such are the

@@ -12,9 +12,10 @@ import (
 type size uint8
 
 const (
-	small size = iota // always
-	large             // not under the race detector: the explorer has no second goroutine, so it would find nothing in ten times the time
-	huge              // with SPEC=full in the environment: minutes, and some gigabytes
+	small  size = iota // always
+	medium             // not in a short run: some seconds each under the race detector
+	large              // not under the race detector: the explorer has no second goroutine, so it would find nothing in ten times the time
+	huge               // with SPEC=full in the environment: minutes, and some gigabytes
 )
 
 var mixes = []struct {
@@ -30,7 +31,7 @@ var mixes = []struct {
 	{"crashes, commit lost, death, replay", huge, model{budget: budget{crash: 2, uncommit: 1, fail: 3, replay: 1}, limit: 2, attempts: 2}},
 	{"crashes, lost lease, replay", huge, model{budget: budget{crash: 2, lapse: 1, replay: 1, fail: 2}, limit: 2, attempts: 2}},
 	{"cancel, replay, duplicates", large, model{budget: budget{crash: 1, cancel: 1, replay: 1, fail: 2, dup: 1}, limit: 2, attempts: 2}},
-	{"cancel, crash, lost lease, snooze", small, model{budget: budget{cancel: 1, crash: 1, lapse: 1, snooze: 1, fail: 1}, limit: 2, attempts: 1}},
+	{"cancel, crash, lost lease, snooze", medium, model{budget: budget{cancel: 1, crash: 1, lapse: 1, snooze: 1, fail: 1}, limit: 2, attempts: 1}},
 	{"cancel, crash, reply lost", small, model{budget: budget{cancel: 1, crash: 1, reply: 1, fail: 1}, limit: 2, attempts: 1}},
 	{"cancels, replies lost, crash, lost lease, snooze", huge, model{budget: budget{cancel: 2, reply: 1, crash: 1, lapse: 1, snooze: 1, fail: 1}, limit: 2, attempts: 1}},
 	{"cancel, replay, reply lost, rebalance", large, model{budget: budget{cancel: 1, replay: 1, reply: 1, fail: 1, rebalance: 1}, limit: 2, attempts: 1}},
@@ -39,7 +40,7 @@ var mixes = []struct {
 	{"rebalances, re-homing", small, model{budget: budget{rebalance: 2, fail: 2, rehome: 1}, limit: 2, attempts: 2}},
 	{"re-homing twice, crash, reply lost", large, model{budget: budget{rehome: 2, crash: 1, reply: 1, fail: 1}, limit: 2, attempts: 2}},
 	{"re-homing twice, crash, reply lost, rebalance", huge, model{budget: budget{rehome: 2, crash: 1, reply: 1, rebalance: 1, fail: 2}, limit: 2, attempts: 2}},
-	{"lost leases", small, model{budget: budget{lapse: 2, fail: 2}, limit: 2, attempts: 2}},
+	{"lost leases", medium, model{budget: budget{lapse: 2, fail: 2}, limit: 2, attempts: 2}},
 	{"reply lost, crash, rebalance, lost lease", small, model{budget: budget{reply: 1, crash: 1, rebalance: 1, lapse: 1, fail: 1}, limit: 2, attempts: 1}},
 	{"replies lost, crash, rebalance", large, model{budget: budget{reply: 2, crash: 1, rebalance: 1, fail: 1, snooze: 1}, limit: 2, attempts: 2}},
 	{"replies lost, crash, rebalance, lost lease", huge, model{budget: budget{reply: 2, crash: 1, rebalance: 1, lapse: 1, fail: 1}, limit: 2, attempts: 2}},
@@ -49,7 +50,7 @@ var mixes = []struct {
 	{"etcd away, every run alone", small, model{budget: budget{lapse: 1, away: 1, rebalance: 1, reply: 1}, limit: 1, attempts: 1}},
 	{"drain, reply lost, rebalance", small, model{budget: budget{drain: 1, reply: 1, fail: 1, rebalance: 1}, limit: 2, attempts: 2}},
 	{"drains, cancel, crash, reply lost, rebalance", huge, model{budget: budget{drain: 2, cancel: 1, crash: 1, reply: 1, rebalance: 1, fail: 1}, limit: 2, attempts: 2}},
-	{"flush, crash, lost lease", small, model{budget: budget{flush: 1, crash: 1, lapse: 1, fail: 1}, limit: 2, attempts: 2}},
+	{"flush, crash, lost lease", medium, model{budget: budget{flush: 1, crash: 1, lapse: 1, fail: 1}, limit: 2, attempts: 2}},
 	{"flush, rebalance, lost lease", large, model{budget: budget{flush: 1, rebalance: 1, lapse: 1, fail: 2}, limit: 2, attempts: 1}},
 	{"flush, rebalance, lost lease, replay", huge, model{budget: budget{flush: 1, rebalance: 1, lapse: 1, replay: 1, fail: 2}, limit: 2, attempts: 1}},
 	{"flush, etcd away, rebalance", large, model{budget: budget{flush: 1, lapse: 1, away: 1, rebalance: 1, fail: 1}, limit: 2, attempts: 1}},
@@ -66,6 +67,8 @@ func runs(s size) bool {
 		return os.Getenv("SPEC") == "full" && !race.On
 	case large:
 		return !race.On
+	case medium:
+		return !testing.Short()
 	default:
 		return true
 	}
@@ -76,7 +79,7 @@ func TestProtocol(t *testing.T) {
 	for _, mix := range mixes {
 		t.Run(mix.name, func(t *testing.T) {
 			if !runs(mix.size) {
-				t.Skip("large mixes run without the race detector, huge ones with SPEC=full: see doc.go")
+				t.Skip("medium mixes run without -short, large ones without the race detector, huge ones with SPEC=full: see doc.go")
 			}
 			got := explore(&mix.model)
 			if got.violation != "" {
@@ -107,7 +110,7 @@ func TestEveryStepHappens(t *testing.T) {
 	}
 	seen := make(map[string]bool)
 	for _, mix := range mixes {
-		if mix.size == small {
+		if mix.size <= medium {
 			explore(watched{&mix.model, seen})
 		}
 	}

@@ -8,6 +8,7 @@ import (
 )
 
 func TestEtcdClusterSurvivesItsLeader(t *testing.T) {
+	t.Parallel()
 	cluster := testenv.StartEtcdCluster(t, 3)
 	client, ctx := etcdClient(t, cluster.Endpoints()), limit(t)
 	_, err := client.Put(ctx, "key", "before")
@@ -40,6 +41,7 @@ func TestEtcdClusterSurvivesItsLeader(t *testing.T) {
 }
 
 func TestEtcdClusterOutlastsAPause(t *testing.T) {
+	t.Parallel()
 	cluster := testenv.StartEtcdCluster(t, 3)
 	leader, err := cluster.Leader()
 	must(t, err)

@@ -16,6 +16,7 @@ func TestSharedEtcdAnswers(t *testing.T) {
 }
 
 func TestEtcdKeepsItsKeys(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartEtcd(t)
 	client, ctx := etcdClient(t, server.Endpoints()), limit(t)
 	for i, end := range []func() error{server.Kill, server.Stop} {

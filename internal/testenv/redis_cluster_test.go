@@ -12,6 +12,7 @@ import (
 )
 
 func TestSharedRedisClusterIsACluster(t *testing.T) {
+	t.Parallel()
 	client, ctx := clusterClient(t, testenv.RedisCluster(t)...), limit(t)
 	name := testenv.Unique(t)
 	for i := range 100 {
@@ -31,6 +32,7 @@ func TestSharedRedisClusterIsACluster(t *testing.T) {
 }
 
 func TestRedisClusterStopsServingWithoutAMaster(t *testing.T) {
+	t.Parallel()
 	cluster := testenv.StartRedisCluster(t, 0)
 	ctx := limit(t)
 	const key = "{b}" // whose slot, 3300, is the first master's
@@ -54,6 +56,7 @@ func TestRedisClusterStopsServingWithoutAMaster(t *testing.T) {
 }
 
 func TestRedisClusterFailsOver(t *testing.T) {
+	t.Parallel()
 	cluster := testenv.StartRedisCluster(t, 1)
 	master, replica := cluster.Nodes[2], cluster.Nodes[5]
 	client, ctx := redisClient(t, master.Addr()), limit(t)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestServersDieWithAKilledProcess(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has a parent-death signal")
 	}
@@ -57,6 +58,7 @@ func TestServersDieWithAKilledProcess(t *testing.T) {
 }
 
 func TestServerThatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t)
 	must(t, server.Kill())
 	squatter, err := net.Listen("tcp", server.Addr())
@@ -82,6 +84,9 @@ func TestStoppedServerCannotBePaused(t *testing.T) {
 
 func TestPausedServerStops(t *testing.T) {
 	server := testenv.StartRedis(t)
+	must(t, server.Pause())
+	must(t, server.Resume())
+	must(t, redisClient(t, server.Addr()).Ping(limit(t)).Err())
 	must(t, server.Pause())
 	must(t, server.Stop())
 }
