@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // A Patch replaces one piece of a source file. With no Old, New is the whole of a file that is not there otherwise.
@@ -92,7 +93,10 @@ func apply(text string, p Patch) (string, error) {
 }
 
 // Module is the root folder of this module's sources.
-func Module() (string, error) {
+func Module() (string, error) { return module() }
+
+// module asks the go command once.
+var module = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output() //nolint:noctx // it takes no time
 	if err != nil {
 		return "", fmt.Errorf("find module: %w", err)
@@ -102,7 +106,7 @@ func Module() (string, error) {
 		return "", fmt.Errorf("find module: the folder is in none (%q)", file)
 	}
 	return filepath.Dir(file), nil
-}
+})
 
 // Build builds the test binary of a package, such as "./test/storm" from the module's root, with an overlay.
 func Build(ctx context.Context, overlay, pkg, binary string) error {

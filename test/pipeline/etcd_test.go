@@ -11,14 +11,15 @@ import (
 // TestEtcdIsAway: nodes whose sessions are over because etcd is away interrupt what they run, and go on. Nothing is taken
 // from a node that dies meanwhile, until etcd is back and says that it is gone.
 func TestEtcdIsAway(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
-	const n = 8_000
+	const n = 3000
 	f := claimed(t)
 	etcd := testenv.StartEtcd(t)
 	f.etcd = etcd.Endpoints()
 	f.concurrency, f.ttl = 20, 2*time.Second
 	nodes := f.ready(2)
-	f.load(n, 20, 60)
+	f.load(n, 60, 180)
 	f.await(n / 10)
 	must(t, etcd.Kill())
 	away := time.Now()

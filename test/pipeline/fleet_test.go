@@ -15,12 +15,14 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/tasktier/tasktier/claim"
+	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/testenv"
 	"github.com/tasktier/tasktier/internal/topic"
 	"github.com/tasktier/tasktier/producer"
 	"github.com/tasktier/tasktier/task"
 	"github.com/tasktier/tasktier/test/internal/child"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -82,8 +84,9 @@ func (f *fleet) config() string {
 	if f.started > 0 {
 		return path
 	}
-	text := fmt.Sprintf("kafka: {brokers: [%s]}\nnode: {http: \"\", drain: 20s, concurrency: %d, lease_ttl: %s}\nqueues:\n  %s: {partitions: %d}\n",
-		strings.Join(f.brokers, ", "), f.concurrency, f.ttl, f.queue, partitions)
+	// Prefixes of its own: fleets that share servers are not one installation, whose nodes would wait for each other.
+	text := fmt.Sprintf("kafka: {brokers: [%s], prefix: %s}\nnode: {http: \"\", drain: 20s, concurrency: %d, lease_ttl: %s}\nqueues:\n  %s: {partitions: %d}\n",
+		strings.Join(f.brokers, ", "), f.queue, f.concurrency, f.ttl, f.queue, partitions)
 	if f.redis != nil {
 		away := "wait"
 		if f.proceed {
@@ -92,7 +95,6 @@ func (f *fleet) config() string {
 		text += fmt.Sprintf("redis: {addresses: [%s], cluster: %t, when_away: %s}\n", strings.Join(f.redis, ", "), f.cluster, away)
 	}
 	if f.etcd != nil {
-		// A prefix of its own: fleets that share an etcd are not one cluster, with one lock for all.
 		text += fmt.Sprintf("etcd: {endpoints: [%s], prefix: /%s}\n", strings.Join(f.etcd, ", "), f.queue)
 	}
 	if f.schedules != "" {
@@ -102,7 +104,31 @@ func (f *fleet) config() string {
 		text += "types:\n" + f.types
 	}
 	must(f.t, os.WriteFile(path, []byte(text), 0o600))
+	coordinated(f.t, f.brokers, names.Group(f.queue, f.queue), names.RetryGroup(f.queue))
 	return path
+}
+
+// coordinated waits until Kafka answers for consumer groups: one that has just started makes the topic of its offsets at the
+// first question, and a node that has no answer at its start ends.
+func coordinated(t *testing.T, brokers []string, groups ...string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	must(t, err)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, group := range groups {
+		for {
+			_, err := kadm.NewClient(cl).FetchOffsets(ctx, group)
+			if err == nil || errors.Is(err, kerr.GroupIDNotFound) {
+				break
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("Kafka does not answer for the group %s: %v", group, err)
+			}
+			<-time.After(20 * time.Millisecond)
+		}
+	}
 }
 
 const partitions = 12
@@ -180,7 +206,9 @@ func (f *fleet) join(nodes ...*process) {
 	f.t.Helper()
 	from := time.Now()
 	for i := 0; ; i++ {
-		f.send(work.New(workload{1}, task.ID(fmt.Sprintf("%s%d-%d", joining, from.UnixNano(), i))))
+		if i%5 == 0 {
+			f.send(work.New(workload{1}, task.ID(fmt.Sprintf("%s%d-%d", joining, from.UnixNano(), i))))
+		}
 		worked := make(map[int]bool)
 		for _, runs := range f.runs() {
 			for _, r := range runs {
@@ -214,7 +242,7 @@ func (f *fleet) open() {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(f.brokers...))
 	must(f.t, err)
 	defer cl.Close()
-	specs := topic.Specs("tasktier", []topic.Queue{{Name: f.queue, Partitions: partitions, MaxBytes: 1 << 20}})
+	specs := topic.Specs(f.queue, []topic.Queue{{Name: f.queue, Partitions: partitions, MaxBytes: 1 << 20}})
 	must(f.t, topic.Ensure(f.t.Context(), kadm.NewClient(cl), specs, true))
 	f.producer, err = producer.New(producer.Config{Brokers: f.brokers, Queue: f.queue})
 	must(f.t, err)
@@ -334,7 +362,7 @@ func (f *fleet) store() *claim.Store {
 			f.t.Error(err)
 		}
 	})
-	return claim.NewStore(client, "tasktier")
+	return claim.NewStore(client, f.queue)
 }
 
 func (f *fleet) identity(id string) claim.Identity {

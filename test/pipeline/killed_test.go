@@ -12,20 +12,21 @@ import (
 func TestKilledNodeIsTakenOver(t *testing.T) {
 	t.Parallel()
 	f := claimed(t)
-	killOneOfThree(f, 10_000, 20, 60)
+	killOneOfThree(f)
 }
 
 func TestKilledNodeIsTakenOverOnACluster(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
 	f := claimed(t)
 	f.redis, f.cluster = testenv.RedisCluster(t), true
-	killOneOfThree(f, 2_000, 100, 300)
+	killOneOfThree(f)
 }
 
-// killOneOfThree has n tasks that take from least to most milliseconds: more than the machine can do while they are sent
-// and the kill is due, however busy it is.
-func killOneOfThree(f *fleet, n, least, most int) {
+// killOneOfThree has tasks that take long enough for the nodes to be at work when the kill is due, however busy the machine is.
+func killOneOfThree(f *fleet) {
 	f.t.Helper()
+	const n, least, most = 2000, 100, 300 // milliseconds
 	f.concurrency = 20
 	nodes := f.ready(3)
 	f.load(n, least, most)

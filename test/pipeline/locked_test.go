@@ -16,14 +16,11 @@ import (
 // it, again and again. No two of them ever run at once, their tokens grow, another node goes on when the lease is over,
 // and tasks of other types don't notice.
 func TestLockedTypeUnderKills(t *testing.T) {
+	onlyInFull(t)
+	t.Parallel()
 	for name, fleet := range map[string]func(t *testing.T) *fleet{
-		"embedded": func(t *testing.T) *fleet {
-			stack := embed(t)
-			f := newFleet(t, stack.KafkaAddrs())
-			f.redis, f.etcd = []string{stack.RedisAddr()}, stack.EtcdEndpoints()
-			return f
-		},
-		"real": claimed,
+		"embedded": embeddedClaims,
+		"real":     claimed,
 		"real without claims": func(t *testing.T) *fleet {
 			f := newFleet(t, testenv.Kafka(t))
 			f.etcd = testenv.Etcd(t)
@@ -40,7 +37,7 @@ func TestLockedTypeUnderKills(t *testing.T) {
 func underKills(t *testing.T, f *fleet) {
 	f.ttl = shortTTL
 	f.types = "  locked: {limit: 1}\n"
-	const n, kills = 400, 2
+	const n, kills, free = 250, 2, 200
 	nodes := make(map[int]*process)
 	for _, p := range f.ready(3) {
 		nodes[p.pid()] = p
@@ -58,15 +55,15 @@ func underKills(t *testing.T, f *fleet) {
 			return holder != nil && holder.how == "" && died[holder.pid].IsZero() && len(f.lockedRuns()) > 50*(k+1)
 		})
 		died[holder.pid] = nodes[holder.pid].kill()
-		f.short(fmt.Sprintf("free%d", k), 500)
-		f.until("the free type is done", func() bool { return f.done(fmt.Sprintf("free%d-", k)) == 500 })
+		f.short(fmt.Sprintf("free%d", k), free)
+		f.until("the free type is done", func() bool { return f.done(fmt.Sprintf("free%d-", k)) == free })
 		took := time.Since(died[holder.pid])
 		f.until("another node goes on", func() bool { return latest(f.lockedRuns()).pid != holder.pid })
 		// Three fleets do this at once here: what they wait for the machine is not the lock's.
 		if gap := latest(f.lockedRuns()).at.Sub(died[holder.pid]); gap > f.ttl+6*time.Second {
 			t.Errorf("the lock was free %v after its holder was killed", gap)
 		} else {
-			t.Logf("500 of a free type took %v beside it; the lock was free after %v", took, gap)
+			t.Logf("%d of a free type took %v beside it; the lock was free after %v", free, took, gap)
 		}
 		p := f.start()
 		nodes[p.pid()] = p

@@ -16,6 +16,7 @@ import (
 // on, its handlers hear that their time is over, what those that don't listen have done counts for nothing, and the node
 // works under a new session.
 func TestPausedNodeIsRefused(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
 	const n = 40
 	f := claimed(t)

@@ -14,6 +14,7 @@ import (
 // TestPoison: a task that takes down every process that runs it is dead after three, and of the tasks that shared them
 // none is; all nodes are started again when they die.
 func TestPoison(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
 	const n = 12
 	f := claimed(t)

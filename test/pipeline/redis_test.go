@@ -11,8 +11,9 @@ import (
 // TestRedisComesBackEmpty: whatever Redis forgets, no task is lost. What is not delivered again does not even run again:
 // nodes write anew what they run.
 func TestRedisComesBackEmpty(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
-	const n = 5_000
+	const n = 2500
 	f := claimed(t)
 	redis := testenv.StartRedis(t)
 	f.redis = []string{redis.Addr()}
@@ -58,8 +59,9 @@ func away(t *testing.T) time.Duration {
 
 // TestRedisIsAway: nodes that are to wait start nothing, and go on by themselves when it is back: every task once.
 func TestRedisIsAway(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
-	const n = 4_000
+	const n = 1500
 	f := claimed(t)
 	redis := testenv.StartRedis(t)
 	f.redis = []string{redis.Addr()}
@@ -95,8 +97,9 @@ func TestRedisIsAway(t *testing.T) {
 
 // TestRedisIsAwayAndNodesProceed: nodes that are told so do everything without Redis, and start without it.
 func TestRedisIsAwayAndNodesProceed(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
-	const n = 4_000
+	const n = 2000
 	f := claimed(t)
 	redis := testenv.StartRedis(t)
 	f.redis, f.proceed = []string{redis.Addr()}, true

@@ -185,9 +185,10 @@ func (f *fleet) replayedOnce(n int) {
 	}
 }
 
-// TestKilledReplayIsFinished: a replay that is killed at twenty random moments and run again brings every task back, has
-// each done once, and leaves no letter.
+// TestKilledReplayIsFinished: a replay that is killed at random moments and run again brings every task back, has each done
+// once, and leaves no letter.
 func TestKilledReplayIsFinished(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
 	for name, build := range map[string]func(t *testing.T) *fleet{"embedded": embeddedClaims, "kafka": claimed} {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +197,7 @@ func TestKilledReplayIsFinished(t *testing.T) {
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
 			random := rand.New(rand.NewPCG(seed, 0))
-			const n, kills = 10_000, 20
+			const n, kills = 3000, 8
 			nodes := []*process{f.start(), f.start()}
 			f.bury(n, mended)
 			killed := 0
@@ -238,9 +239,10 @@ func embeddedClaims(t *testing.T) *fleet {
 
 // TestTasksThatDieAgainKeepTheirNewLetters: they die while the replay of others is still going on.
 func TestTasksThatDieAgainKeepTheirNewLetters(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
 	f := claimed(t)
-	const n = 3000
+	const n = 1000
 	node := f.start()
 	f.bury(n, doomed)
 	if result := f.replay().end(); result.Replayed != n {
@@ -255,11 +257,12 @@ func TestTasksThatDieAgainKeepTheirNewLetters(t *testing.T) {
 
 // TestReplayAcrossAFlush: when Redis has forgotten all in the middle of it, nothing is lost.
 func TestReplayAcrossAFlush(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
 	f := claimed(t)
 	server := testenv.StartRedis(t)
 	f.redis = []string{server.Addr()}
-	const n = 3000
+	const n = 1500
 	node := f.start()
 	f.bury(n, mended)
 	r := f.replay()

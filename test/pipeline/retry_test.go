@@ -13,6 +13,7 @@ import (
 	"github.com/tasktier/tasktier"
 	"github.com/tasktier/tasktier/config"
 	"github.com/tasktier/tasktier/consumer"
+	"github.com/tasktier/tasktier/internal/names"
 	"github.com/tasktier/tasktier/internal/testenv"
 	"github.com/tasktier/tasktier/producer"
 	"github.com/tasktier/tasktier/task"
@@ -75,6 +76,7 @@ func TestFailuresComeBackAndDelaysAreKept(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
+		coordinated(t, brokers, names.Group(name, name), names.RetryGroup(name))
 		ended := make(chan error, 1)
 		go func() { ended <- node.Run(ctx) }()
 
@@ -102,7 +104,7 @@ func TestFailuresComeBackAndDelaysAreKept(t *testing.T) {
 		if err := p.Close(ctx); err != nil {
 			t.Fatal(err)
 		}
-		for range 4*n + 1 {
+		for i := range 4*n + 1 {
 			select {
 			case s := <-ends:
 				wantState, wantReason := task.Succeeded, task.Reason("")
@@ -112,8 +114,12 @@ func TestFailuresComeBackAndDelaysAreKept(t *testing.T) {
 				if s.State != wantState || s.Reason != wantReason {
 					t.Errorf("%s ends as %s %s, %v", s.Task.ID, s.State, s.Reason, s.Err)
 				}
+			case err := <-ended:
+				t.Fatalf("the node ended after %d of %d tasks: %v", i, 4*n+1, err)
 			case <-ctx.Done():
-				t.Fatal("not all tasks ended")
+				mu.Lock()
+				defer mu.Unlock()
+				t.Fatalf("%d of %d tasks ended; the attempts were %v", i, 4*n+1, attempts)
 			}
 		}
 		cancel()

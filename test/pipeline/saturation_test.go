@@ -16,6 +16,7 @@ import (
 // TestIdleNodeHelpsASaturatedOne: long tasks all lie in the partitions of one node, which is saturated. After 5 s the other
 // one, which has nothing to do, gets some: no more than it has slots for, directly to its own partitions. Each runs once.
 func TestIdleNodeHelpsASaturatedOne(t *testing.T) {
+	onlyInFull(t)
 	t.Parallel()
 	const (
 		tasks = 24
@@ -85,7 +86,7 @@ func TestIdleNodeHelpsASaturatedOne(t *testing.T) {
 	if kept != tasks || came != int64(len(idle)) {
 		t.Errorf("%d records went to the partitions of the saturated node and %d to those of the idle one, want %d and the %d that ran there", kept, came, tasks, len(idle))
 	}
-	lags, err := adm.Lag(t.Context(), names.Group("tasktier", f.queue))
+	lags, err := adm.Lag(t.Context(), names.Group(f.queue, f.queue))
 	must(t, err)
 	for _, l := range lags {
 		if lag := l.Lag.Total(); lag != 0 {
@@ -117,7 +118,7 @@ func (f *fleet) admin() *kadm.Client {
 func (f *fleet) shares(adm *kadm.Client, nodes int) (shares [][]int32) {
 	f.t.Helper()
 	f.until("the partitions are shared", func() bool {
-		groups, err := adm.DescribeGroups(f.t.Context(), names.Group("tasktier", f.queue))
+		groups, err := adm.DescribeGroups(f.t.Context(), names.Group(f.queue, f.queue))
 		must(f.t, err)
 		shares = nil
 		for _, g := range groups {

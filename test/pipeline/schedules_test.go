@@ -15,16 +15,9 @@ import (
 
 // onBothWithSchedules runs a test with a fleet that has a schedule of every second, on the embedded stack and on real servers.
 func onBothWithSchedules(t *testing.T, test func(t *testing.T, f *fleet, nodes []*process)) {
+	onlyInFull(t)
 	t.Parallel()
-	for name, make := range map[string]func(t *testing.T) *fleet{
-		"embedded": func(t *testing.T) *fleet {
-			stack := embed(t)
-			f := newFleet(t, stack.KafkaAddrs())
-			f.redis, f.etcd = []string{stack.RedisAddr()}, stack.EtcdEndpoints()
-			return f
-		},
-		"servers": claimed,
-	} {
+	for name, make := range map[string]func(t *testing.T) *fleet{"embedded": embeddedClaims, "servers": claimed} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := make(t)

@@ -50,7 +50,7 @@ func (f *fleet) drained() {
 	must(f.t, err)
 	defer cl.Close()
 	f.until("everything is committed", func() bool {
-		lags, err := kadm.NewClient(cl).Lag(f.t.Context(), names.Group("tasktier", f.queue))
+		lags, err := kadm.NewClient(cl).Lag(f.t.Context(), names.Group(f.queue, f.queue))
 		must(f.t, err)
 		left := int64(0)
 		for _, l := range lags {

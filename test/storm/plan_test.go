@@ -134,7 +134,7 @@ func (l load) plan(dice *rand.Rand, kind string, at time.Time) history.Plan {
 	case "delayed":
 		p.NotBefore = later(50*time.Millisecond, 20*time.Second)
 	case "far":
-		p.NotBefore = later(20*time.Second, l.Longest)
+		p.NotBefore = later(min(20*time.Second, l.Longest/2), l.Longest)
 	case "expiring":
 		p.Expires = later(50*time.Millisecond, 10*time.Second)
 	case "long":

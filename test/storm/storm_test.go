@@ -14,14 +14,14 @@ import (
 	"github.com/tasktier/tasktier/test/overlay"
 )
 
-// TestStorm lets everything go wrong and accounts for every task. STORM_SEED repeats one; STORM=30m, with -timeout 60m, is the
-// long one.
+// TestStorm lets everything go wrong and accounts for every task: on all stages, or under -short for a minute on the single one.
+// STORM_SEED repeats one; STORM=30m, with -timeout 90m, is the long one.
 func TestStorm(t *testing.T) {
 	seed := seedOf(t)
 	t.Logf("seed %d: STORM_SEED=%d repeats it, as far as processes allow", seed, seed)
-	rounds := []round{
-		shortOnEmbedded,
-		{kind: single, lasts: time.Minute, nodes: 3, rate: 100, longest: 30 * time.Second},
+	rounds := onAllStages
+	if testing.Short() {
+		rounds = ofAMinute
 	}
 	if all := lengthOf(t); all > 0 {
 		rounds = longStorm(all, withClocks(t))
@@ -66,8 +66,13 @@ func longStorm(all time.Duration, binary string) []round {
 }
 
 var (
-	shortOnEmbedded = round{kind: inOneFolder, lasts: 20 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second}
-	longOnEmbedded  = round{kind: inOneFolder, lasts: 2 * time.Minute, nodes: 4, rate: 100, longest: 20 * time.Second}
+	ofAMinute   = []round{{kind: single, lasts: 20 * time.Second, nodes: 3, rate: 100, longest: 8 * time.Second}}
+	onAllStages = []round{
+		{kind: inOneFolder, lasts: 15 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second},
+		{kind: single, lasts: 40 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second},
+		{kind: clustered, lasts: 25 * time.Second, nodes: 3, rate: 60, longest: 15 * time.Second},
+	}
+	longOnEmbedded = round{kind: inOneFolder, lasts: 2 * time.Minute, nodes: 4, rate: 100, longest: 20 * time.Second}
 )
 
 // withClocks builds the crew's binary anew, so that the clocks of nodes can be wrong.
