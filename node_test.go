@@ -17,6 +17,7 @@ import (
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/internal/embedded"
 	"github.com/tasktier/tasktier/internal/names"
+	"github.com/tasktier/tasktier/internal/testenv"
 	"github.com/tasktier/tasktier/internal/topic"
 	"github.com/tasktier/tasktier/internal/upkeep"
 	"github.com/tasktier/tasktier/producer"
@@ -27,7 +28,10 @@ import (
 	"go.uber.org/zap/zaptest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testenv.Parallel(4) // they wait most of the time
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait of these tests.
 const patience = time.Minute
@@ -86,6 +90,7 @@ func get(t *testing.T, addr, path string) (int, string) {
 }
 
 func TestNodeExecutesTasks(t *testing.T) {
+	t.Parallel()
 	cfg := stack(t)
 	cfg.Types = map[string]config.Type{"remote": {HTTP: &config.HTTPHandler{URL: "http://" + free(t)}}}
 	q := config.DefaultQueue()
@@ -156,6 +161,7 @@ func TestNodeExecutesTasks(t *testing.T) {
 }
 
 func TestNodeRefusesUnsafeTopic(t *testing.T) {
+	t.Parallel()
 	cfg := stack(t)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(cfg.Kafka.Brokers...))
 	if err != nil {
@@ -178,6 +184,7 @@ func TestNodeRefusesUnsafeTopic(t *testing.T) {
 }
 
 func TestNodeWithoutKafka(t *testing.T) {
+	t.Parallel()
 	cfg := config.Default()
 	cfg.Kafka.Brokers = []string{free(t)}
 	err := Run(t.Context(), cfg, nil)
@@ -218,6 +225,7 @@ func TestNodeRefusesDoubleHandler(t *testing.T) {
 }
 
 func TestAbortBeforeRun(t *testing.T) {
+	t.Parallel()
 	cfg := stack(t)
 	n, err := New(cfg, nil)
 	if err != nil {

@@ -30,16 +30,16 @@ type fleet struct {
 	send *producer.Producer
 	say  control.Operator
 
-	mu      sync.Mutex
-	runs    map[string]string // the node, by the task's id
-	inside  int
-	most    int // that ran at once
-	changed chan struct{}
+	mu     sync.Mutex
+	nodes  map[string]*Node  // that run, by their name
+	runs   map[string]string // the node, by the task's id
+	inside int
+	most   int // that ran at once
 }
 
 func newFleet(t *testing.T, cfg config.Config) *fleet {
 	t.Helper()
-	f := &fleet{t: t, cfg: cfg, runs: make(map[string]string), changed: make(chan struct{}, 1)}
+	f := &fleet{t: t, cfg: cfg, nodes: make(map[string]*Node), runs: make(map[string]string)}
 	client, err := EtcdClient(*cfg.Etcd)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,9 @@ func (f *fleet) start(name string) (stop func()) {
 		status, _ := get(f.t, cfg.Node.HTTP, "/readyz")
 		return status == http.StatusOK || f.isDrained(name)
 	})
+	f.set(name, n)
 	stop = sync.OnceFunc(func() {
+		f.set(name, nil)
 		cancel()
 		if err := <-ended; err != nil {
 			f.t.Errorf("run %s: %v", name, err)
@@ -83,6 +85,14 @@ func (f *fleet) start(name string) (stop func()) {
 	})
 	f.t.Cleanup(stop)
 	return stop
+}
+
+func (f *fleet) set(name string, n *Node) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.nodes[name] = n; n == nil {
+		delete(f.nodes, name)
+	}
 }
 
 func (f *fleet) isDrained(name string) bool {
@@ -155,18 +165,49 @@ func (f *fleet) says(changed bool, err error) {
 	}
 }
 
-// heard waits until what was said must have reached the nodes, also on a slow machine.
-func heard() { time.Sleep(3 * time.Second) }
+// heard waits until what was said has reached all nodes that run.
+func (f *fleet) heard(said func(control.State) bool) {
+	f.t.Helper()
+	f.until("all nodes have heard", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, n := range f.nodes {
+			n.mu.Lock()
+			members := n.members
+			n.mu.Unlock()
+			if members == nil {
+				return false
+			}
+			members.steering.mu.Lock()
+			heard := said(members.steering.state)
+			members.steering.mu.Unlock()
+			if !heard {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// idles waits until a node consumes nothing.
+func (f *fleet) idles(name string) {
+	f.t.Helper()
+	f.mu.Lock()
+	n := f.nodes[name]
+	f.mu.Unlock()
+	f.until(name+" idles", func() bool { c, _ := n.running(); return c == nil })
+}
 
 // TestOperatorsSteer: what operators say takes effect within a second on all nodes, and on those that start later.
 func TestOperatorsSteer(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, cluster(t))
 	ctx := t.Context()
 	stop := f.start("one")
 	f.start("two")
 
 	f.says(f.say.PauseType(ctx, "a"))
-	heard()
+	f.heard(func(s control.State) bool { return s.Types["a"].Paused })
 	f.sent("a", "paused", 20)
 	f.sent("b", "beside", 20)
 	f.await("beside", 20)
@@ -181,9 +222,9 @@ func TestOperatorsSteer(t *testing.T) {
 	f.await("paused", 20)
 
 	f.says(f.say.PauseQueue(ctx, "tasks"))
-	heard()
+	f.heard(func(s control.State) bool { return s.Queues["tasks"].Paused })
 	f.sent("b", "queued", 20)
-	time.Sleep(2 * time.Second)
+	<-time.After(500 * time.Millisecond) // in which they would have run
 	if _, n := f.ran("queued"); n != 0 {
 		t.Fatalf("%d of a paused queue ran", n)
 	}
@@ -191,26 +232,23 @@ func TestOperatorsSteer(t *testing.T) {
 	f.await("queued", 20)
 
 	f.says(f.say.LimitType(ctx, "a", 1))
-	heard()
+	f.heard(func(s control.State) bool { return s.Types["a"].Limit != nil })
 	f.mu.Lock()
 	f.most = 0
 	f.mu.Unlock()
-	f.sent("a", "limited", 200)
-	f.await("limited", 200)
+	f.sent("a", "limited", 50)
+	f.await("limited", 50)
 	if f.most != 1 {
 		t.Errorf("%d ran at once, and the limit is 1", f.most)
 	}
 	f.says(f.say.DefaultLimit(ctx, "a"))
 
 	f.says(f.say.DrainNode(ctx, "one"))
-	heard()
-	f.sent("b", "drained", 100)
-	if nodes := f.await("drained", 100); nodes["one"] != 0 && nodes["one"] > 20 { // what it had fetched may still run
-		t.Errorf("a drained node ran %d of 100", nodes["one"])
-	}
-	f.sent("b", "idle", 100)
-	if nodes := f.await("idle", 100); nodes["one"] != 0 {
-		t.Errorf("a drained node ran %d of 100", nodes["one"])
+	f.heard(func(s control.State) bool { return s.Nodes["one"].Drained })
+	f.idles("one")
+	f.sent("b", "drained", 50)
+	if nodes := f.await("drained", 50); nodes["one"] != 0 {
+		t.Errorf("a drained node ran %d of 50", nodes["one"])
 	}
 	stop()
 	f.start("one") // a restart changes nothing
@@ -242,6 +280,7 @@ func TestLimitsNeedEtcd(t *testing.T) {
 // When Kafka has forgotten the offsets of a group without members, nodes resume behind the last task that was finished
 // before they stopped. Pitfall 27 of docs/pitfalls.md.
 func TestNodesResumeAfterTheGroupWasForgotten(t *testing.T) {
+	t.Parallel()
 	cfg := cluster(t)
 	cfg.Redis = nil // claims would hide it
 	f := newFleet(t, cfg)
@@ -271,6 +310,7 @@ func TestNodesResumeAfterTheGroupWasForgotten(t *testing.T) {
 // TestDrainLeavesAHandlerBehind: a handler doesn't return when its node is drained. Its task is another session's then,
 // even if that is the same process's: it never runs twice at once in what is taken for one run.
 func TestDrainLeavesAHandlerBehind(t *testing.T) {
+	t.Parallel()
 	cfg := cluster(t)
 	cfg.Node.Drain, cfg.Node.Name = 100*time.Millisecond, "one"
 	f := newFleet(t, cfg)

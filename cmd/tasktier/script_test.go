@@ -5,11 +5,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,24 +25,6 @@ import (
 // patience bounds what a script waits for, on a machine that does much else.
 const patience = 30 * time.Second
 
-// exits CODE ARGS… runs tasktier and wants its exit code to be just that.
-func exits(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) == 0 {
-		ts.Fatalf("usage: exits CODE [ARG...]")
-	}
-	code := 0
-	if err := ts.Exec("tasktier", args[1:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("%v", err)
-		}
-		code = exit.ExitCode()
-	}
-	if want := args[0]; strconv.Itoa(code) != want {
-		ts.Fatalf("exit code %d, want %s", code, want)
-	}
-}
-
 // processes is the key of a script's background processes.
 type processes struct{}
 
@@ -52,11 +34,11 @@ type process struct {
 }
 
 // start NAME ARGS… runs tasktier in the background, with its output in the files NAME.out and NAME.err.
-func start(ts *testscript.TestScript, _ bool, args []string) {
+func (in *inside) start(ts *testscript.TestScript, _ bool, args []string) {
 	name := args[0]
 	cmd := exec.Command(lookPath(ts, "tasktier"), args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"), "TMPDIR="+ts.Getenv("TMPDIR"), "HOME="+ts.Getenv("HOME"))
+	cmd.Env = append(slices.Clone(in.environment), "PATH="+ts.Getenv("PATH"), "TMPDIR="+ts.Getenv("TMPDIR"), "HOME="+ts.Getenv("HOME"), "GORACE="+raceOptions)
 	stdout, err := os.Create(ts.MkAbs(name + ".out"))
 	ts.Check(err)
 	stderr, err := os.Create(ts.MkAbs(name + ".err"))
@@ -208,11 +190,14 @@ func publish(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // wait-for N ARGS… runs tasktier until it prints N lines.
-func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+func (in *inside) waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	out := ""
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		ts.Check(ts.Exec("tasktier", args[1:]...))
-		if out = ts.ReadFile("stdout"); strconv.Itoa(strings.Count(out, "\n")) == args[0] {
+		var stdout, stderr bytes.Buffer
+		if code := in.run(ts, args[1:], &stdout, &stderr); code != exitDone {
+			ts.Fatalf("exit code %d\n%s", code, &stderr)
+		}
+		if out = stdout.String(); strconv.Itoa(strings.Count(out, "\n")) == args[0] {
 			return
 		}
 	}
