@@ -90,7 +90,7 @@ func shell(t *testing.T, command string) []string {
 func TestManyGroups(t *testing.T) {
 	g := newGround(t, kafkas["kfake"](t), 1, nil)
 	var deaths []death
-	for i := range 2000 {
+	for i := range 11_000 {
 		word := strings.Map(func(r rune) rune { return r - '0' + 'a' }, fmt.Sprintf("%05d", i))
 		deaths = append(deaths, death{id: fmt.Sprint(i), err: word})
 	}
@@ -106,7 +106,7 @@ func TestManyGroups(t *testing.T) {
 	for _, g := range groups {
 		total += g.Letters
 	}
-	if rest := groups[len(groups)-1]; total != 2001 || groups[0].Letters != 2 || !rest.Rest || rest.Command() != "" || rest.Sample != "" {
+	if rest := groups[len(groups)-1]; total != 11_001 || groups[0].Letters != 2 || !rest.Rest || rest.Command() != "" || rest.Sample != "" {
 		t.Errorf("%d letters; the first group %+v, the last %+v", total, groups[0], groups[len(groups)-1])
 	}
 }

@@ -59,6 +59,7 @@ func TestSendNothing(t *testing.T) {
 }
 
 func TestSendOneSaysWhere(t *testing.T) {
+	t.Parallel()
 	c := cluster(t)
 	p := open(t, producer.Config{Brokers: c.ListenAddrs()})
 	got, err := p.SendOne(within(t, patience), task.New("t", nil, task.Queue("mail"), task.ID("7"), task.Key("k")))
@@ -167,6 +168,7 @@ func TestBrokerRefuses(t *testing.T) {
 func TestBrokerRecovers(t *testing.T) {
 	for _, code := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.RequestTimedOut} {
 		t.Run(code.Message, func(t *testing.T) {
+			t.Parallel()
 			c := cluster(t)
 			p := open(t, producer.Config{Brokers: c.ListenAddrs()})
 			produceFault(c, code.Code, 2)
@@ -180,6 +182,7 @@ func TestBrokerRecovers(t *testing.T) {
 
 // The broker wrote the task, the reply was lost, the client sends again: it is there once.
 func TestLostReplyDoesNotDouble(t *testing.T) {
+	t.Parallel()
 	c := cluster(t)
 	var net lossy
 	p := open(t, producer.Config{Brokers: c.ListenAddrs(), Options: []kgo.Opt{kgo.Dialer(net.dial)}})
@@ -193,6 +196,7 @@ func TestLostReplyDoesNotDouble(t *testing.T) {
 }
 
 func TestMissingTopic(t *testing.T) {
+	t.Parallel()
 	c := cluster(t)
 	p := open(t, producer.Config{Brokers: c.ListenAddrs(), Queue: "nowhere"})
 	err := p.Send(within(t, patience), task.New("t", nil))
@@ -203,6 +207,7 @@ func TestMissingTopic(t *testing.T) {
 
 // A broker that is not there is named, with what the network said.
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -261,6 +266,7 @@ func TestContextEndedBefore(t *testing.T) {
 // The client fails a whole batch for the context of its first record. Here that must hit nobody else, and what was
 // withdrawn must not be written later.
 func TestOneCallersCancelIsNoOthers(t *testing.T) {
+	t.Parallel()
 	c := cluster(t)
 	g := newGate()
 	p := open(t, producer.Config{Brokers: c.ListenAddrs(), Options: []kgo.Opt{kgo.Dialer(g.dial)}})
@@ -286,6 +292,7 @@ func TestOneCallersCancelIsNoOthers(t *testing.T) {
 // Tasks without a key share batches. Random keys, or a random partition for each record, would make a batch of every
 // task. Pitfall 34 of docs/pitfalls.md.
 func TestUnkeyedTasksShareBatches(t *testing.T) {
+	t.Parallel()
 	c := cluster(t, kfake.SeedTopics(24, "tasks.pending"))
 	p := open(t, producer.Config{Brokers: c.ListenAddrs()})
 	var batches atomic.Int32

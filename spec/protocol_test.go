@@ -41,7 +41,7 @@ var mixes = []struct {
 	{"re-homing twice, crash, reply lost", large, model{budget: budget{rehome: 2, crash: 1, reply: 1, fail: 1}, limit: 2, attempts: 2}},
 	{"re-homing twice, crash, reply lost, rebalance", huge, model{budget: budget{rehome: 2, crash: 1, reply: 1, rebalance: 1, fail: 2}, limit: 2, attempts: 2}},
 	{"lost leases", medium, model{budget: budget{lapse: 2, fail: 2}, limit: 2, attempts: 2}},
-	{"reply lost, crash, rebalance, lost lease", small, model{budget: budget{reply: 1, crash: 1, rebalance: 1, lapse: 1, fail: 1}, limit: 2, attempts: 1}},
+	{"reply lost, crash, rebalance, lost lease", medium, model{budget: budget{reply: 1, crash: 1, rebalance: 1, lapse: 1, fail: 1}, limit: 2, attempts: 1}},
 	{"replies lost, crash, rebalance", large, model{budget: budget{reply: 2, crash: 1, rebalance: 1, fail: 1, snooze: 1}, limit: 2, attempts: 2}},
 	{"replies lost, crash, rebalance, lost lease", huge, model{budget: budget{reply: 2, crash: 1, rebalance: 1, lapse: 1, fail: 1}, limit: 2, attempts: 2}},
 	{"etcd away", small, model{budget: budget{lapse: 1, away: 1, crash: 1, rebalance: 1, fail: 1}, limit: 2, attempts: 1}},

@@ -28,6 +28,7 @@ const ownMounts = "EMBEDDED_TEST_MOUNTS"
 // again, and the log says why. Etcd can't go on without, and ends the process, with the reason. When there is room, all is
 // there that was acknowledged.
 func TestFullDataFolder(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(ownMounts) == "" {
 		againWithOwnMounts(t)
 		return

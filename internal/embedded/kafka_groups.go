@@ -57,8 +57,8 @@ const lookEvery = time.Second
 // unknownTimeout is for members whose join nobody saw: they may have been there before the broker was started.
 const unknownTimeout = 45 * time.Second
 
-func keepSessions(cluster *kfake.Cluster, addr string, log *zap.Logger) (*sessions, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ClientID("tasktier-embedded"), kgo.DisableClientMetrics())
+func keepSessions(cluster *kfake.Cluster, addr string, log *zap.Logger, opts ...kgo.Opt) (*sessions, error) {
+	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.ClientID("tasktier-embedded"), kgo.DisableClientMetrics()}, opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("configure kafka client: %w", err)
 	}

@@ -9,17 +9,19 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/tasktier/tasktier/internal/embedded"
+	"github.com/tasktier/tasktier/internal/testenv/bubble"
 )
 
 // TestMembersDieWhileTheyJoin: the group goes on without them. kfake alone forgets to expel half of them.
-func TestMembersDieWhileTheyJoin(t *testing.T) {
-	t.Parallel()
-	_, addrs := start(t, embedded.Config{})
-	living := newMember(t, addrs.kafka)
+func TestMembersDieWhileTheyJoin(t *testing.T) { inBubble(t, membersDieWhileTheyJoin) }
+
+func membersDieWhileTheyJoin(t *testing.T, kafka []kgo.Opt) {
+	living := newMember(t, kafka)
 	living.join()
 	living.sync()
 
@@ -28,7 +30,7 @@ func TestMembersDieWhileTheyJoin(t *testing.T) {
 	died := make(chan error)
 	var dead []*member
 	for range deaths {
-		m := newMember(t, addrs.kafka)
+		m := newMember(t, kafka)
 		m.introduce()
 		dead = append(dead, m)
 		go func() { _, err := m.joinRequest().RequestWith(ctx, m.client); died <- err }()
@@ -55,10 +57,10 @@ func TestMembersDieWhileTheyJoin(t *testing.T) {
 }
 
 // TestMemberWaitsLongInAJoin: it is answered when another joins at last, after more than the session timeout.
-func TestMemberWaitsLongInAJoin(t *testing.T) {
-	t.Parallel()
-	_, addrs := start(t, embedded.Config{})
-	slow, waits := newMember(t, addrs.kafka), newMember(t, addrs.kafka)
+func TestMemberWaitsLongInAJoin(t *testing.T) { inBubble(t, memberWaitsLongInAJoin) }
+
+func memberWaitsLongInAJoin(t *testing.T, kafka []kgo.Opt) {
+	slow, waits := newMember(t, kafka), newMember(t, kafka)
 	slow.join()
 	slow.sync()
 	waits.introduce()
@@ -72,7 +74,7 @@ func TestMemberWaitsLongInAJoin(t *testing.T) {
 	slow.sync()
 	<-both
 
-	third := newMember(t, addrs.kafka)
+	third := newMember(t, kafka)
 	third.introduce()
 	begin := time.Now()
 	joined = make(chan struct{})
@@ -92,10 +94,10 @@ func TestMemberWaitsLongInAJoin(t *testing.T) {
 }
 
 // TestLeaderIsLost: those who wait for its plan join again, and are answered.
-func TestLeaderIsLost(t *testing.T) {
-	t.Parallel()
-	_, addrs := start(t, embedded.Config{})
-	members := newMembers(t, addrs.kafka, 4)
+func TestLeaderIsLost(t *testing.T) { inBubble(t, leaderIsLost) }
+
+func leaderIsLost(t *testing.T, kafka []kgo.Opt) {
+	members := newMembers(t, kafka, 4)
 	var others sync.WaitGroup
 	for _, m := range members {
 		if !m.leads {
@@ -110,11 +112,11 @@ func TestLeaderIsLost(t *testing.T) {
 	others.Wait()
 }
 
-// TestMemberLeavesWhileItWaitsForAPlan: the others go on at once.
+// TestMemberLeavesWhileItWaitsForAPlan: the others go on at once. This is a whole stack, by the clock.
 func TestMemberLeavesWhileItWaitsForAPlan(t *testing.T) {
 	t.Parallel()
 	_, addrs := start(t, embedded.Config{})
-	members := newMembers(t, addrs.kafka, 2)
+	members := newMembers(t, []kgo.Opt{kgo.SeedBrokers(addrs.kafka)}, 2)
 	leader, leaver := members[0], members[1]
 	if leaver.leads {
 		leader, leaver = leaver, leader
@@ -141,6 +143,22 @@ func TestMemberLeavesWhileItWaitsForAPlan(t *testing.T) {
 	}
 }
 
+// inBubble runs a test on a stack's Kafka in a bubble: sessions time out while nothing else moves.
+func inBubble(t *testing.T, test func(t *testing.T, kafka []kgo.Opt)) {
+	t.Helper()
+	bubble.Test(t, func(t *testing.T) {
+		network := new(bubble.Network)
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9092), kfake.ListenFn(network.Listen))
+		must(t, err)
+		t.Cleanup(cluster.Close)
+		addr, dialer := cluster.ListenAddrs()[0], kgo.Dialer(network.DialContext)
+		stop, err := embedded.KeepSessions(cluster, addr, dialer)
+		must(t, err)
+		t.Cleanup(stop)
+		test(t, []kgo.Opt{kgo.SeedBrokers(addr), dialer})
+	})
+}
+
 // session is the shortest session that kfake takes.
 const session = 6 * time.Second
 
@@ -155,11 +173,11 @@ type member struct {
 }
 
 // newMembers have joined together.
-func newMembers(t *testing.T, addr string, n int) []*member {
+func newMembers(t *testing.T, kafka []kgo.Opt, n int) []*member {
 	t.Helper()
 	members := make([]*member, n)
 	for i := range members {
-		members[i] = newMember(t, addr)
+		members[i] = newMember(t, kafka)
 	}
 	members[0].join()
 	members[0].sync()
@@ -176,9 +194,9 @@ func newMembers(t *testing.T, addr string, n int) []*member {
 	return members
 }
 
-func newMember(t *testing.T, addr string) *member {
+func newMember(t *testing.T, kafka []kgo.Opt) *member {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	client, err := kgo.NewClient(kafka...)
 	must(t, err)
 	t.Cleanup(client.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
