@@ -321,6 +321,7 @@ func TestClockSteps(t *testing.T) {
 	var step atomic.Int64
 	r := b.runner(Entry{Name: "s", Cron: secondly, Type: "t"})
 	r.now = func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
+	r.look = 200 * time.Millisecond
 	b.lead(r.Lead)
 	before := len(b.await(2))
 	step.Store(int64(time.Hour))
