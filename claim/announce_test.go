@@ -32,6 +32,7 @@ func sent(id string, more ...task.Option) *task.Task {
 
 // A task that was sent is pending, or scheduled until its time; one that is known already is left alone.
 func TestAnnounce(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		due := time.Now().Add(time.Hour + 300*time.Microsecond)
 		before := Claim{State: Succeeded, Turn: 1, Attempt: 1, Owner: "o", Type: "mail send"}
@@ -153,6 +154,7 @@ func TestAnnounceWhileRedisIsAway(t *testing.T) {
 
 // A Redis that hangs holds the end up for no more than a moment.
 func TestAnnounceEndsWhileRedisHangs(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t)
 	s := storeAt(t, server.Addr(), "")
 	a := NewAnnouncer(s, nil)

@@ -20,6 +20,7 @@ func succeed(n *node, h *Hold) <-chan Result {
 
 // While Redis is away what asks waits; when it is back everything is answered, and done once.
 func TestWaitForRedis(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t)
 	s := NewStore(single(t, server.Addr()), testenv.Unique(t))
 	node := start(t, s, &registry{}, me)
@@ -69,6 +70,7 @@ func TestWaitForRedis(t *testing.T) {
 
 // A book that is closed while Redis is away waits for it, until it is told to give up: then all is answered.
 func TestCloseWithoutRedis(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t)
 	s := NewStore(single(t, server.Addr()), testenv.Unique(t))
 	node := start(t, s, &registry{}, me)
@@ -96,6 +98,7 @@ func TestCloseWithoutRedis(t *testing.T) {
 
 // A run that nobody asks anything for is refreshed again when Redis is back.
 func TestRedisIsFoundBackWithoutATask(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t)
 	s := NewStore(single(t, server.Addr()), testenv.Unique(t))
 	node := start(t, s, &registry{}, me)
@@ -114,6 +117,7 @@ func TestRedisIsFoundBackWithoutATask(t *testing.T) {
 
 // To proceed is to run without claims while Redis is away, and with them as soon as it is back.
 func TestProceedWithoutRedis(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t)
 	s := NewStore(single(t, server.Addr()), testenv.Unique(t))
 	node := start(t, s, &registry{}, me, proceed)
@@ -157,6 +161,7 @@ func TestProceedWithoutRedis(t *testing.T) {
 
 // A begin that was applied as Redis went away is the run's claim, when it is back.
 func TestProceedKeepsWhatWasApplied(t *testing.T) {
+	t.Parallel()
 	onEachLossy(t, func(t *testing.T, s *Store, l *losses) {
 		node := start(t, s, &registry{}, me, proceed)
 		for _, c := range []struct {
@@ -187,6 +192,7 @@ func TestProceedKeepsWhatWasApplied(t *testing.T) {
 
 // Without trust nothing is written where there is no claim, also not of a run that proceeded without.
 func TestProceedIsNoTrust(t *testing.T) {
+	t.Parallel()
 	m := miniredis.RunT(t)
 	s := NewStore(single(t, m.Addr()), testenv.Unique(t))
 	node := start(t, s, &registry{}, me, proceed)
@@ -211,6 +217,7 @@ func TestProceedIsNoTrust(t *testing.T) {
 
 // Where Redis hangs instead of refusing, the patience of one call is all that anybody waits for.
 func TestProceedPastAHang(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t)
 	client := redis.NewClient(&redis.Options{
 		Addr: server.Addr(), MaxRetries: -1, DialerRetries: 1, ReadTimeout: 300 * time.Millisecond, ContextTimeoutEnabled: true,

@@ -112,6 +112,7 @@ func TestScriptsAreGivenAgain(t *testing.T) {
 // A master is killed and its replica takes its place, while tasks go on. Nothing hangs, and what was answered is there;
 // unless the replica had not heard of it yet, which shows as a claim that is missing or went back.
 func TestFailOver(t *testing.T) {
+	t.Parallel()
 	servers := testenv.StartRedisCluster(t, 1)
 	client := cluster(t, servers.Addrs())
 	s := NewStore(client, testenv.Unique(t))
@@ -148,7 +149,7 @@ func TestFailOver(t *testing.T) {
 	goesOn := func(what string) {
 		t.Helper()
 		from := finished.Load()
-		eventually(t, what, func() bool { return finished.Load() > from+1000 })
+		eventually(t, what, func() bool { return finished.Load() > from+300 })
 	}
 	goesOn("tasks end")
 	if err := servers.Nodes[0].Kill(); err != nil {

@@ -11,6 +11,7 @@ import (
 
 // What runs is asked of all nodes, and what waits is what the claims confirm of the indexes.
 func TestCensus(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		now := time.Now()
 		at := func(d time.Duration) int64 { return now.Add(d).UnixMilli() }
@@ -47,6 +48,7 @@ func TestCensus(t *testing.T) {
 
 // Counts from an index that is full say that there may be more tasks in that state. Pitfall 48 of docs/pitfalls.md.
 func TestCountsOfAFullIndexAreMarkedIncomplete(t *testing.T) {
+	t.Parallel()
 	s := storeAt(t, testenv.Redis(t), testenv.Unique(t))
 	marks := make([]mark, indexLimit)
 	for i := range marks {

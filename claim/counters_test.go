@@ -10,6 +10,7 @@ import (
 
 // What nodes count in the buckets of many tasks comes out as one number.
 func TestCounts(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		n := start(t, s, &registry{}, "me")
 		const many = 3 * buckets

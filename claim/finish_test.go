@@ -136,6 +136,7 @@ func TestConfirm(t *testing.T) {
 
 // Every ending of every kind, as a node sees it.
 func TestFinishOnRedis(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		node := start(t, s, &registry{}, me)
 		for _, e := range endings {

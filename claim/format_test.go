@@ -124,6 +124,7 @@ func FuzzParse(f *testing.F) {
 const goldenKey = "tasktier:{4}:FGooEPfyMtrjWYxprLz-JQ"
 
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	key := Identity{"tasks", "/shop", "01890a5d-ac96-774b-bcce-b302099a8057"}.Key()
 	if got, want := key.text("tasktier"), goldenKey; got != want {
 		t.Errorf("key %q, want %q: claims that exist would not be found any more", got, want)

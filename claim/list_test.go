@@ -66,6 +66,7 @@ func marked(t testing.TB, s *Store, state task.State) []string {
 }
 
 func TestListIndexes(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		now := time.Now()
 		at := func(d time.Duration) int64 { return now.Add(d).UnixMilli() }
@@ -172,6 +173,7 @@ func TestForgetLeavesWhatWasMarkedAnew(t *testing.T) {
 // An index that is full drops its earliest entries, and a list made from it says that there may be more tasks. Pitfall
 // 48 of docs/pitfalls.md.
 func TestListOfAFullIndexIsMarkedIncomplete(t *testing.T) {
+	t.Parallel()
 	s := storeAt(t, testenv.Redis(t), testenv.Unique(t))
 	now := time.Now().UnixMilli()
 	var marks []mark
@@ -215,6 +217,7 @@ func TestListLooksPastStaleMembers(t *testing.T) {
 // The nodes say what runs and what has ended; those that fail and die are in the indexes, which tasks that succeed at once
 // never touch.
 func TestListAsksTheNodes(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		r := &registry{}
 		one, two := start(t, s, r, "one"), start(t, s, r, "two")
@@ -287,6 +290,7 @@ func TestListAsksTheNodes(t *testing.T) {
 
 // A node that does not answer is counted, and waited for no longer than a second.
 func TestListCountsSilentNodes(t *testing.T) {
+	t.Parallel()
 	s := storeAt(t, testenv.Redis(t), testenv.Unique(t))
 	n := start(t, s, &registry{}, "me")
 	n.won(hold("runs", 0, 1, 1))
@@ -305,6 +309,7 @@ func TestListCountsSilentNodes(t *testing.T) {
 
 // A node keeps its marks while Redis is away, up to a limit, and says how many it had to drop.
 func TestMarksOutlastRedis(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t)
 	s := storeAt(t, server.Addr(), "")
 	n := start(t, s, &registry{}, "me")

@@ -22,7 +22,11 @@ const seedVariable = "TASKTIER_CLAIM_SEED"
 // TestRandomly lets three processes work on records of few tasks, which are delivered twice and thrice, while calls are
 // slow, replies are lost, sessions end, processes die, operators cancel and replay. world watches every write and every run.
 func TestRandomly(t *testing.T) {
+	t.Parallel()
 	seeds := []uint64{rand.Uint64(), rand.Uint64()}
+	if testing.Short() {
+		seeds = seeds[:1]
+	}
 	if text := os.Getenv(seedVariable); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		must(t, err)
@@ -30,6 +34,7 @@ func TestRandomly(t *testing.T) {
 	}
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, seed)
 			w.live()
 			if t.Failed() {
@@ -72,6 +77,7 @@ type world struct {
 	made    int                 // tasks so far
 	copies  int                 // how many deliveries are still to be repeated
 	flying  int                 // deliveries under way
+	landed  int                 // deliveries that were
 	claims  map[string]Claim    // as they were after the last call
 	owners  map[string]*process // of sessions
 	runs    map[*Hold]*process  // whose handlers run
@@ -232,21 +238,25 @@ func (w *world) live() {
 	ended := make(chan struct{})
 	for _, trouble := range []struct {
 		every int // ms, about
+		after int // so many deliveries at least: a slow machine is to come to an end, too
 		do    func()
 		ever  bool
-	}{{15, w.endSession, false}, {30, w.crash, false}, {30, w.cancel, false}, {20, w.replay, false}, {2, w.refresh, true}} {
+	}{{15, 3, w.endSession, false}, {30, 6, w.crash, false}, {30, 6, w.cancel, false}, {20, 4, w.replay, false}, {2, 0, w.refresh, true}} {
 		chaos.Go(func() {
-			for trouble.ever || w.more() { // at last there is quiet
+			for last := 0; trouble.ever || w.more(); { // at last there is quiet
 				select {
 				case <-ended:
 					return
 				case <-time.After(w.upTo(2 * trouble.every)):
-					trouble.do()
+					if now := w.deliveries(); now-last >= trouble.after {
+						last = now
+						trouble.do()
+					}
 				}
 			}
 		})
 	}
-	deadline := time.After(patience)
+	deadline := time.After(4 * patience)
 	for quiet := false; !quiet; {
 		r, ok := w.next()
 		if ok {
@@ -294,6 +304,12 @@ func (w *world) more() bool {
 	return w.made < allTasks
 }
 
+func (w *world) deliveries() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.landed
+}
+
 // next takes a record to deliver. It may be left there, to be delivered again.
 func (w *world) next() (record, bool) {
 	w.mu.Lock()
@@ -333,6 +349,7 @@ func (w *world) deliver(r record) {
 	}
 	w.mu.Lock()
 	w.flying--
+	w.landed++
 	if !concluded {
 		w.records = append(w.records, r)
 	}

@@ -95,6 +95,7 @@ const manyLost = 2
 // A call that was applied and whose reply was lost is sent again, recognizes what it wrote, and is counted once.
 // Pitfall 43 of docs/pitfalls.md.
 func TestCallsWithLostRepliesAreCountedOnce(t *testing.T) {
+	t.Parallel()
 	t.Run("begin", func(t *testing.T) {
 		onEachLossy(t, func(t *testing.T, s *Store, l *losses) {
 			node := start(t, s, &registry{}, me)
@@ -226,6 +227,7 @@ func counted(t *testing.T, s *Store, want map[string]int64) {
 
 // What others do between a call that was applied and its repetition is seen.
 func TestBetweenLostReplyAndRetry(t *testing.T) {
+	t.Parallel()
 	onEachLossy(t, func(t *testing.T, s *Store, l *losses) {
 		var registry registry
 		a := start(t, s, &registry, me)
@@ -388,6 +390,7 @@ func pass(from, to net.Conn, may func([]byte) bool) {
 // Over TCP, a call is applied once even if its connection breaks or hangs while the reply is under way. Pitfall 43 of
 // docs/pitfalls.md.
 func TestBrokenConnectionsApplyCallsOnce(t *testing.T) {
+	t.Parallel()
 	for name, addr := range map[string]func(*testing.T) string{
 		"miniredis": func(t *testing.T) string { return miniredis.RunT(t).Addr() },
 		"redis":     func(t *testing.T) string { return testenv.Redis(t) },

@@ -38,11 +38,12 @@ var servers = []struct {
 	{"cluster", func(t testing.TB) redis.UniversalClient { return cluster(t, testenv.RedisCluster(t)) }},
 }
 
-// onEach runs a test on each kind of server, under key names of its own.
+// onEach runs a test on each kind of server at once, under key names of its own.
 func onEach(t *testing.T, test func(t *testing.T, s *Store)) {
 	t.Helper()
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
+			t.Parallel()
 			test(t, NewStore(server.client(t), testenv.Unique(t)))
 		})
 	}

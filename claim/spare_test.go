@@ -51,6 +51,7 @@ func TestAnOfferIsTakenOnce(t *testing.T) {
 
 // However many nodes reach for an offer at one moment, one gets it.
 func TestAnOfferHasOneTaker(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		const takers, rounds = 16, 50
 		var taken atomic.Int32
@@ -78,6 +79,7 @@ func TestAnOfferHasOneTaker(t *testing.T) {
 
 // An offer that nobody took is void after 3 s: who made it has found other work.
 func TestAnOfferExpires(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		offer(t, s, Spare{Session: "s", Slots: 1, Partitions: []int32{0}})
 		left, err := s.client.PTTL(t.Context(), s.spareKey("q")).Result()

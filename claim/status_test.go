@@ -119,6 +119,7 @@ func TestGetRedisAway(t *testing.T) {
 
 // Tasks that have ended are told at once, the others when they end, each once. More are waited for than fit a pipeline.
 func TestWait(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		const n = maxLooks + 7
 		ids := []Identity{named("0"), named("0")} // twice the same

@@ -180,6 +180,7 @@ func (c cell) limitOr(def int) int {
 
 // Every cell again, as a node sees it.
 func TestVerdictOnRedis(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		var registry registry
 		nodes := make(map[[2]int]*node)

@@ -339,7 +339,11 @@ func TestLeadersNeverOverlap(t *testing.T) {
 		stops[i] = nodes[i].lead("duty", c.duty(name))
 	}
 	c.leads(t, slack, names...)
-	for range 12 {
+	rounds := 12
+	if testing.Short() {
+		rounds = 4
+	}
+	for range rounds {
 		i := rand.N(len(names))
 		if rand.N(3) == 0 {
 			stops[i]()

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	if where := os.Getenv(childVariable); where != "" {
 		child(where)
 	}
+	testenv.Parallel(16) // they wait for leases to run out
 	testenv.Main(m)
 }
 

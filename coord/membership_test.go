@@ -123,7 +123,7 @@ func TestWedgedProcessLosesItsSessionUntilItMoves(t *testing.T) {
 	stuck.Store(true)
 	ends(t, l, ttl+slack)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*ttl)
+	ctx, cancel := context.WithTimeout(t.Context(), ttl)
 	defer cancel()
 	if _, err := n.Wait(ctx); err == nil || !strings.Contains(err.Error(), "it is stuck") {
 		t.Errorf("while it is stuck, waiting says %v", err)

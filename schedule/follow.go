@@ -66,7 +66,7 @@ func (f *follower) run(ctx context.Context) {
 		f.save(ctx)
 		now := f.r.now()
 		if next.IsZero() || now.Before(next) {
-			wait := look
+			wait := f.r.look
 			if !next.IsZero() {
 				wait = min(wait, next.Sub(now))
 			}

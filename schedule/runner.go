@@ -37,6 +37,7 @@ type Runner struct {
 	folder  string
 	entries []scheduled
 	now     func() time.Time // the wall clock
+	look    time.Duration    // after which it is read again at the latest
 
 	leading       atomic.Bool
 	sent, dropped atomic.Uint64
@@ -50,7 +51,7 @@ type scheduled struct {
 
 // New returns a Runner. What is wrong with an entry is said with its name.
 func New(cfg Config) (*Runner, error) {
-	r := &Runner{cfg: cfg, folder: folder(cfg.Prefix, cfg.Queue), now: time.Now}
+	r := &Runner{cfg: cfg, folder: folder(cfg.Prefix, cfg.Queue), now: time.Now, look: look}
 	switch {
 	case cfg.Queue == "":
 		return nil, errors.New("configure schedules: no queue")

@@ -187,11 +187,11 @@ func TestEachTickIsSentOnceAcrossLeaders(t *testing.T) {
 	if s := first.Stats(); s.Leading {
 		t.Errorf("stats after: %+v", s)
 	}
-	gap := time.After(2 * time.Second) // without a leader
+	gap := time.After(time.Second) // without a leader
 	<-gap
 	second := b.runner(entry)
 	stop = b.lead(second.Lead)
-	b.noted("s", 6)
+	b.noted("s", 5)
 	stop()
 	sent := int(first.Stats().Sent + second.Stats().Sent)
 	consecutive(t, "s", b.await(sent))
@@ -321,6 +321,7 @@ func TestClockSteps(t *testing.T) {
 	var step atomic.Int64
 	r := b.runner(Entry{Name: "s", Cron: secondly, Type: "t"})
 	r.now = func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
+	r.look = 200 * time.Millisecond
 	b.lead(r.Lead)
 	before := len(b.await(2))
 	step.Store(int64(time.Hour))
@@ -328,10 +329,10 @@ func TestClockSteps(t *testing.T) {
 	until(t, "the hour is dropped", func() bool { return r.Stats().Dropped == 1 })
 	newest := slices.Max(ids)
 	step.Store(0)
-	quiet := time.After(3 * time.Second)
+	quiet := time.After(1500 * time.Millisecond)
 	<-quiet
 	step.Store(int64(time.Hour)) // an hour has passed
-	b.await(before + 64)
+	b.await(before + 63)
 	different := slices.Compact(slices.Sorted(slices.Values(b.ids())))
 	if len(different) != len(b.ids()) {
 		t.Errorf("%d tasks were sent, %d different ones: ticks came twice", len(b.ids()), len(different))

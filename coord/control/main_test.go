@@ -14,7 +14,10 @@ import (
 	"google.golang.org/grpc"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+func TestMain(m *testing.M) {
+	testenv.Parallel(8) // they wait for etcd
+	testenv.Main(m)
+}
 
 // slack is for what must happen soon, on a machine that others share.
 const slack = 10 * time.Second

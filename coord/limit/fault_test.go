@@ -107,7 +107,7 @@ func TestSessionIsLostWhileASlotIsHeld(t *testing.T) {
 // A session that is not trusted hands out nothing, whatever its limiter has heard.
 func TestTakeAsksForTrust(t *testing.T) {
 	t.Parallel()
-	n := join(t, unique(t), testenv.Etcd(t), 1, func(s *setting) { s.Linger, s.Fair = never, never })
+	n := join(t, unique(t), testenv.Etcd(t), 1, func(s *setting) { s.Linger, s.Fair, s.ttl = never, never, 3*time.Second })
 	n.Want(typ, 1)
 	slot := n.takes()
 	n.Release(slot)

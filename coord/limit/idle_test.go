@@ -9,15 +9,19 @@ import (
 	"github.com/tasktier/tasktier/internal/testenv"
 )
 
-// Fifty nodes with limits and no tasks of limited types cost etcd keepalives, and nodes that just had some cost it no more than
+// Nodes with limits and no tasks of limited types cost etcd keepalives, and nodes that just had some cost it no more than
 // giving back what they had.
 func TestAnIdleClusterWritesNothing(t *testing.T) {
 	t.Parallel()
 	const ttl = 5 * time.Second
+	size, watched := 50, 2*ttl
+	if testing.Short() {
+		size, watched = 15, ttl/2
+	}
 	server, prefix := testenv.StartEtcd(t), unique(t)
 	client := reader(t, server.Endpoints())
 	var nodes []*node
-	for i := range 50 {
+	for i := range size {
 		n := join(t, prefix, server.Endpoints(), 1, func(s *setting) { s.ttl = ttl; s.Node = fmt.Sprint(i) })
 		n.Set(map[string]limit.Limit{typ: {N: 1}, "other": {N: 3}})
 		nodes = append(nodes, n)
@@ -30,7 +34,7 @@ func TestAnIdleClusterWritesNothing(t *testing.T) {
 	}
 	within(t, "all has been given back", func() bool { return len(usage(t, client, prefix).Holders) == 0 })
 	before := revision(t, client)
-	stays(t, 2*ttl, "no session is lost", func() bool {
+	stays(t, watched, "no session is lost", func() bool {
 		for _, n := range nodes {
 			if l := n.members.Lease(); l == nil || !l.Trusted() {
 				return false

@@ -28,6 +28,9 @@ const (
 // Five processes compete for a lock and for three slots, are killed and stopped, and so is etcd's leader. What they say they did is
 // judged. It is not parallel, as it takes the whole machine.
 func TestLocksUnderFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute of the whole machine: ./check long runs it")
+	}
 	length := locksFor
 	if told := os.Getenv("LOCKS"); told != "" {
 		var err error

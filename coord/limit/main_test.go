@@ -12,5 +12,6 @@ func TestMain(m *testing.M) {
 		child(told)
 		return
 	}
+	testenv.Parallel(8) // they wait for leases to run out
 	testenv.Main(m)
 }

@@ -68,7 +68,11 @@ func TestChangesOfTheClock(t *testing.T) {
 
 // Whatever the clocks do, hourly ticks are an hour apart, and no instant comes twice.
 func TestHourlyIsEveryHourOfTheYear(t *testing.T) {
-	for _, zone := range []string{"", "Europe/Berlin", "America/New_York", "America/Santiago", "Asia/Tokyo"} {
+	zones := []string{"Europe/Berlin", "", "America/New_York", "America/Santiago", "Asia/Tokyo"}
+	if testing.Short() {
+		zones = zones[:1]
+	}
+	for _, zone := range zones {
 		e := parse(t, "@hourly", zone)
 		from, until := at(t, "2026-01-01T00:00:00Z"), at(t, "2027-01-01T00:00:00Z")
 		ticks, _ := e.Newest(from, until, 10_000)

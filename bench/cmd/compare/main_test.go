@@ -28,7 +28,7 @@ func TestOneSideThatFailsStopsNoOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.limit = 3 * time.Second
+	o.limit = 1500 * time.Millisecond
 	got, err := o.compare(t.Context(), binary, "test it")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestOneSideThatFailsStopsNoOther(t *testing.T) {
 	if all := strings.Join(order, " "); all != "watermill asynq river watermill asynq river" {
 		t.Error("the runs were", all)
 	}
-	const want = "watermill: not done after 3s, river: no connection, watermill: not done after 3s, river: no connection"
+	const want = "watermill: not done after 1.5s, river: no connection, watermill: not done after 1.5s, river: no connection"
 	if all := strings.Join(failed, ", "); all != want {
 		t.Error("failed:", all)
 	}
