@@ -109,7 +109,7 @@ func TestNotBefore(t *testing.T) {
 		n := s.start(cfg)
 		n.assigned(2)
 		base := time.Now()
-		for i, d := range []time.Duration{time.Hour, 90 * time.Second, 10 * time.Millisecond * 100, -time.Minute} {
+		for i, d := range []time.Duration{20 * time.Minute, 90 * time.Second, 10 * time.Millisecond * 100, -time.Minute} {
 			id := string(rune('a' + i))
 			due[id] = base.Add(max(d, 0))
 			s.send("later", 1, task.ID(id), task.At(base.Add(d)))
@@ -260,7 +260,7 @@ func TestUnhandledCountsNoBacklog(t *testing.T) {
 		s.send("stuck", 1)
 		g.await(t)
 		s.send("new", 1)
-		time.Sleep(time.Hour / 3)
+		time.Sleep(10 * time.Minute)
 		close(g.open)
 		s.await(1)
 		synctest.Wait()

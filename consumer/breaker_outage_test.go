@@ -13,7 +13,6 @@ import (
 
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/consumer"
-	"github.com/tasktier/tasktier/internal/testenv/race"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 )
@@ -88,13 +87,12 @@ func (s *stage) worked(typ string) (n int, highest int) {
 	return n, highest
 }
 
-// Thousands of tasks with five attempts each, whose backend is away for ten minutes: few attempts are spent, none is dead,
+// Hundreds of tasks with five attempts each, whose backend is away for ten minutes: few attempts are spent, none is dead,
 // and soon after it is back all have succeeded. Another type of the same queue notices nothing.
 func TestOutageSparesAttempts(t *testing.T) {
-	const outage = 10 * time.Minute
-	tasks := 10_000
-	if race.On {
-		tasks = 500
+	tasks, outage := 400, 10*time.Minute
+	if testing.Short() {
+		tasks, outage = 100, 5*time.Minute
 	}
 	play(t, 4, func(t *testing.T, s *stage) {
 		b := &backend{takes: 20 * time.Millisecond}
@@ -110,6 +108,7 @@ func TestOutageSparesAttempts(t *testing.T) {
 			return nil
 		})
 		cfg := s.config(mux)
+		cfg.Concurrency = 10
 		cfg.Queues[0].Retry = five
 		s.forward()
 		n := s.start(cfg)
@@ -137,12 +136,12 @@ func TestOutageSparesAttempts(t *testing.T) {
 		if want := int(outage / time.Second); others != want || late > 500*time.Millisecond {
 			t.Errorf("%d of %d of the other type have succeeded, the latest %v late", others, want, late)
 		}
-		if got := b.failed(); got > 500 {
+		if got := b.failed(); got > tasks {
 			t.Errorf("%d attempts were spent", got)
 		}
 		b.set(false)
 		back := time.Now()
-		s.await(50 + others + tasks)
+		s.awaitWithin(5*time.Minute, 50+others+tasks)
 		if took := time.Since(back); took > 2*time.Minute {
 			t.Errorf("all have succeeded %v after it was back", took)
 		}
@@ -161,10 +160,10 @@ func TestOutageSparesAttempts(t *testing.T) {
 
 // A backend that is away for three quarters of the time, in turns: far fewer tasks die of it than without a breaker.
 func TestFlappingBackend(t *testing.T) {
-	if race.On {
-		t.Skip("it would take minutes, and shares all it does with TestOutageSparesAttempts")
+	if testing.Short() {
+		t.Skip("takes a minute: ./check long runs it, and TestOutageSparesAttempts shows the breaker of a pipeline")
 	}
-	const tasks = 1000
+	const tasks = 200
 	dead := make(map[bool]int)
 	for _, off := range []bool{false, true} {
 		play(t, 2, func(t *testing.T, s *stage) {
@@ -172,7 +171,7 @@ func TestFlappingBackend(t *testing.T) {
 			mux := consumer.NewMux()
 			handle(t, mux, "mail", b.handle)
 			cfg := s.config(mux)
-			cfg.Concurrency = 20
+			cfg.Concurrency = 10
 			cfg.Breaker.Off = off
 			cfg.Queues[0].Retry = five
 			s.forward()
@@ -228,9 +227,9 @@ func TestNoOutage(t *testing.T) {
 		n := s.start(cfg)
 		s.send("mostly", 2)
 		n.until("hundreds of attempts", func(st consumer.Stats) bool { return st.Retried > 300 })
-		s.send("half", 2000)
-		s.await(2001)
-		n.until("the end of the one that fails", func(consumer.Stats) bool { return len(s.ends()) == 2002 })
+		s.send("half", 600)
+		s.await(601)
+		n.until("the end of the one that fails", func(consumer.Stats) bool { return len(s.ends()) == 602 })
 		for _, st := range n.Breakers() {
 			if st.Openings > 0 || st.Spared > 0 || st.State != consumer.BreakerClosed {
 				t.Errorf("%+v", st)
@@ -271,7 +270,7 @@ func TestWhatIsSpared(t *testing.T) {
 		"it takes more attempts than that":    {before: 1, err: errAway, breaker: &consumer.Breaker{MinAttempts: 200}},
 		"the window is too short":             {before: 1, err: errAway, breaker: &consumer.Breaker{Window: time.Millisecond}},
 		"permanent failures say nothing":      {before: 1, err: task.Permanent(errAway)},
-		"what is spared comes when it is due": {before: 1, err: task.RetryAfter(time.Hour, errAway), spared: true, later: time.Hour},
+		"what is spared comes when it is due": {before: 1, err: task.RetryAfter(20*time.Minute, errAway), spared: true, later: 20 * time.Minute},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -396,11 +395,11 @@ func TestExpiryInAnOutage(t *testing.T) {
 		s.await(5)
 		time.Sleep(long)
 		b.set(true)
-		s.send("mail", 200, task.Source("/outage"))
+		s.send("mail", 50, task.Source("/outage"))
 		n.until("an opening", func(consumer.Stats) bool { return n.breaker("mail").State == consumer.BreakerOpen })
-		s.send("mail", 10, task.Source("/expires"), task.Expires(time.Now().Add(5*time.Minute)))
-		s.send("mail", 10, task.Source("/delayed"), task.In(10*time.Minute))
-		time.Sleep(9 * time.Minute)
+		s.send("mail", 10, task.Source("/expires"), task.Expires(time.Now().Add(2*time.Minute)))
+		s.send("mail", 10, task.Source("/delayed"), task.In(5*time.Minute))
+		time.Sleep(4 * time.Minute)
 		ends := s.ends()[5:]
 		if len(ends) != 10 {
 			t.Errorf("%d have ended in the outage", len(ends))
@@ -412,7 +411,7 @@ func TestExpiryInAnOutage(t *testing.T) {
 		}
 		b.set(false)
 		time.Sleep(3 * time.Minute)
-		for _, e := range s.await(5 + 200 + 10 + 10)[15:] {
+		for _, e := range s.await(5 + 50 + 10 + 10)[15:] {
 			if e.State != task.Succeeded {
 				t.Errorf("%s%s is %s %s", e.Task.Source, e.Task.ID, e.State, e.Reason)
 			}

@@ -135,7 +135,7 @@ func TestBreakerStaysClosedAtHalf(t *testing.T) {
 		b := newBench()
 		step := time.Duration(rapid.Int64Range(1, int64(time.Second)).Draw(t, "step"))
 		task := uint64(0)
-		for range 500 {
+		for range 100 {
 			// Of each hundred half fail, in an order that is drawn.
 			for _, bad := range rapid.Permutation(append(make([]bool, 10), true, true, true, true, true, true, true, true, true, true)).Draw(t, "order") {
 				task++

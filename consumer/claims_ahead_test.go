@@ -29,7 +29,7 @@ func TestSlowTasksAreNotBegunAhead(t *testing.T) {
 		g := newGate()
 		cfg := c.of(s.config(counting(t, newTally(), g.hold)))
 		cfg.Concurrency = slots
-		s.send("job", 500)
+		s.send("job", 100)
 		n := s.start(cfg)
 		for range slots {
 			g.await(t)
@@ -39,7 +39,7 @@ func TestSlowTasksAreNotBegunAhead(t *testing.T) {
 			t.Errorf("%d tasks are begun while %d run", got, slots)
 		}
 		close(g.open)
-		s.await(500)
+		s.await(100)
 		n.halt()
 	})
 }
@@ -47,7 +47,7 @@ func TestSlowTasksAreNotBegunAhead(t *testing.T) {
 // What was begun ahead, when tasks were quick, is given back when slow ones have taken all slots: else this node would keep
 // it from the others, and have it share the blame should the process die.
 func TestSlowTasksStrandNothing(t *testing.T) {
-	const slots, slow, quick = 20, 500, 2000
+	const slots, slow, quick = 20, 100, 600
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
 		g := newGate()
@@ -83,7 +83,7 @@ func TestSlowTasksStrandNothing(t *testing.T) {
 
 // Tasks that are quick are begun and finished in batches: Redis is called a few times per hundred of them.
 func TestQuickTasksMakeBatches(t *testing.T) {
-	const tasks = 20_000
+	const tasks = 4000
 	play(t, 4, func(t *testing.T, s *stage) {
 		c := newClaims(t)
 		s.send("job", tasks)

@@ -17,8 +17,8 @@ func TestTasksAreExecutedAndCommitted(t *testing.T) {
 		mux := consumer.NewMux()
 		handle(t, mux, "ok", func(context.Context, *task.Task) error { return nil })
 		n := s.start(s.config(mux))
-		s.send("ok", 1000)
-		for _, e := range s.await(1000) {
+		s.send("ok", 400)
+		for _, e := range s.await(400) {
 			if e.State != task.Succeeded {
 				t.Errorf("%s: %s, %v", e.Task.ID, e.State, e.Err)
 			}

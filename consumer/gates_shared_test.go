@@ -17,14 +17,14 @@ func TestABacklogKeepsNoOtherFromItsSlots(t *testing.T) {
 	play(t, 4, func(t *testing.T, s *stage) {
 		const n = 50
 		cfg, _ := limited(s.config(consumer.NewMux()), newLedger(t, map[string]int{"locked": 5}))
-		cfg.MaxInflight = 400
+		cfg.MaxInflight = 100
 		for _, typ := range []string{"locked", "paused"} {
 			handle(t, cfg.Mux, typ, func(context.Context, *task.Task) error { return nil })
 		}
 		node := s.start(cfg)
 		apply(t, node.Consumer, consumer.Rules{Types: map[string]consumer.Rule{"locked": {Limit: 5}, "paused": {Paused: true}}})
 		s.forward()
-		s.send("paused", 3000)
+		s.send("paused", 600)
 		time.Sleep(5 * time.Second)
 		s.send("locked", n)
 		began := time.Now()
@@ -78,22 +78,22 @@ func TestStuckQueueShutsNoOthersGate(t *testing.T) {
 func TestLimitIsReachedOnABusyNode(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		cfg, rules := limited(s.config(consumer.NewMux()), newLedger(t, map[string]int{"locked": 6}))
-		cfg.Concurrency, cfg.MaxInflight = 8, 4000
+		cfg.Concurrency, cfg.MaxInflight = 8, 2000
 		gate := newGate()
 		handle(t, cfg.Mux, "short", func(context.Context, *task.Task) error { time.Sleep(20 * time.Millisecond); return nil })
 		handle(t, cfg.Mux, "locked", gate.hold)
 		node := s.start(cfg)
 		apply(t, node.Consumer, rules)
-		s.send("short", 3000)
+		s.send("short", 1000)
 		s.send("locked", 20)
 		for range 6 {
 			gate.await(t)
 		}
-		if st := node.Stats()[0]; st.Ready < 1500 {
-			t.Errorf("%d of 3000 others are still ready", st.Ready)
+		if st := node.Stats()[0]; st.Ready < 500 {
+			t.Errorf("%d of 1000 others are still ready", st.Ready)
 		}
 		close(gate.open)
-		s.await(3020)
+		s.await(1020)
 		stop(t, node)
 	})
 }

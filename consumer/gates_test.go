@@ -13,7 +13,6 @@ import (
 
 	"github.com/tasktier/tasktier/consumer"
 	"github.com/tasktier/tasktier/coord/lease"
-	"github.com/tasktier/tasktier/internal/testenv/race"
 	"github.com/tasktier/tasktier/task"
 )
 
@@ -152,7 +151,7 @@ func TestLimit(t *testing.T) {
 	for _, limit := range []int{1, 3} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			playReal(t, 4, func(t *testing.T, s *stage) {
-				const n = 200
+				const n = 100
 				l := newLedger(t, map[string]int{"locked": limit})
 				inside, runs := new(crowd), newTally()
 				var last atomic.Int64
@@ -192,14 +191,11 @@ func TestLimit(t *testing.T) {
 // TestLockedTypeDelaysNoOther: a locked type waits for a slot that it does not get, with more tasks than the window holds.
 // Those of a free type in the same queue run as if it were not there; later the locked ones do.
 func TestLockedTypeDelaysNoOther(t *testing.T) {
-	waiting, n := 3000, 2000
-	if race.On {
-		waiting, n = 1000, 700
-	}
+	const waiting, n, window = 300, 250, 100
 	play(t, 4, func(t *testing.T, s *stage) {
 		l := newLedger(t, map[string]int{"locked": 0})
 		cfg, _ := limited(s.config(consumer.NewMux()), l)
-		cfg.MaxInflight = 400
+		cfg.MaxInflight = window
 		runs := newTally()
 		for _, typ := range []string{"locked", "free"} {
 			handle(t, cfg.Mux, typ, func(_ context.Context, tk *task.Task) error { runs.run(tk); return nil })
@@ -212,19 +208,18 @@ func TestLockedTypeDelaysNoOther(t *testing.T) {
 		apply(t, node.Consumer, rules)
 		s.await(n)
 		runs.once(t, "free", n)
-		if st := node.Stats()[0]; st.Standing > 100 {
-			t.Errorf("%d of a window of 400 stand at the gate", st.Standing)
+		if st := node.Stats()[0]; st.Standing > window/4 {
+			t.Errorf("%d of a window of %d stand at the gate", st.Standing, window)
 		}
-		time.Sleep(10 * time.Minute) // in which they come and go
-		if st := node.Stats()[0]; st.Standing > 100 || int(st.Succeeded) != n {
+		time.Sleep(5 * time.Minute) // in which they come and go
+		if st := node.Stats()[0]; st.Standing > window/4 || int(st.Succeeded) != n {
 			t.Errorf("%d stand, %d have succeeded", st.Standing, st.Succeeded)
 		}
 		l.mu.Lock()
 		l.limits["locked"] = 1
 		l.mu.Unlock()
 		l.notify()
-		time.Sleep(2 * time.Hour) // until those are back that were put off
-		s.await(waiting + n)
+		s.awaitWithin(2*time.Hour, waiting+n) // until those are back that were put off
 		runs.once(t, "locked", waiting)
 		stop(t, node)
 	})
@@ -247,13 +242,12 @@ func TestPausedType(t *testing.T) {
 		close(gate.open)
 		s.send("free", 20)
 		s.await(21)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(3 * time.Minute)
 		if got := len(s.ends()); got != 21 {
 			t.Fatalf("%d have ended, want the one that ran and those of the other type", got)
 		}
 		apply(t, node.Consumer, consumer.Rules{})
-		time.Sleep(5 * time.Minute) // until those are back that were put off
-		s.await(70)
+		s.awaitWithin(5*time.Minute, 70) // until those are back that were put off
 		runs.once(t, "paused", 50)
 		eventually(t, "all committed", func() bool { return s.lag() == 0 })
 		stop(t, node)
@@ -273,7 +267,7 @@ func TestPausedQueue(t *testing.T) {
 		s.send("t", 300)
 		s.sendTo("other", "u", 100)
 		s.await(100)
-		time.Sleep(time.Hour)
+		time.Sleep(10 * time.Minute)
 		if got := len(s.ends()); got != 100 {
 			t.Fatalf("%d have ended, want those of the other queue", got)
 		}
@@ -432,11 +426,11 @@ func TestSlotIsLostBeforeTheStart(t *testing.T) {
 // order would be lost.
 func TestOrderedTasksStand(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
-		const n = 300
+		const n = 120
 		l := newLedger(t, map[string]int{"locked": 0})
 		cfg, _ := limited(s.config(consumer.NewMux()), l)
 		cfg.Queues[0].Ordered = true
-		cfg.MaxInflight = 400
+		cfg.MaxInflight = 160
 		runs := newTally()
 		handle(t, cfg.Mux, "locked", func(_ context.Context, tk *task.Task) error { runs.run(tk); return nil })
 		node := s.start(cfg)
@@ -444,7 +438,7 @@ func TestOrderedTasksStand(t *testing.T) {
 		for i := range n {
 			s.sendTo("tasks", "locked", 1, task.ID(fmt.Sprintf("locked-%d", i)), task.Key(fmt.Sprint(i%(n/2))))
 		}
-		time.Sleep(10 * time.Minute)
+		time.Sleep(3 * time.Minute)
 		if st := node.Stats()[0]; st.Moved > 0 || st.Standing != n/2 {
 			t.Errorf("%d were put off, %d stand", st.Moved, st.Standing)
 		}

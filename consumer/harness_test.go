@@ -76,8 +76,11 @@ func newStage(t *testing.T, dial bubble.Dialer, partitions int32, others []strin
 	}
 }
 
-// kafka returns the options of a client that reaches the cluster with dial.
-func (s *stage) kafka(dial bubble.Dialer) []kgo.Opt { return s.broker.Options(dial) }
+// kafka returns the options of a client that reaches the cluster with dial. In the hours that a bubble lets pass at once, a
+// forwarder's dozen idle readers poll once a minute, and no client asks again for what never changes.
+func (s *stage) kafka(dial bubble.Dialer) []kgo.Opt {
+	return append(s.broker.Options(dial), kgo.FetchMaxWait(time.Minute), kgo.MetadataMaxAge(time.Hour))
+}
 
 // dial returns a client of the cluster that lives as long as the test.
 func (s *stage) dial(opts ...kgo.Opt) *kgo.Client {
@@ -166,7 +169,14 @@ func (s *stage) ends() []consumer.Settled {
 // await waits until n deliveries are settled and returns them.
 func (s *stage) await(n int) []consumer.Settled {
 	s.t.Helper()
-	ctx := s.context()
+	return s.awaitWithin(patience, n)
+}
+
+// awaitWithin is await with a limit of its own, for tasks that end in minutes or hours of a bubble.
+func (s *stage) awaitWithin(limit time.Duration, n int) []consumer.Settled {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
 	for {
 		if got := s.ends(); len(got) >= n {
 			return got
@@ -183,7 +193,7 @@ func (s *stage) await(n int) []consumer.Settled {
 func (s *stage) forward() {
 	s.t.Helper()
 	f, err := retry.New(retry.Config{
-		Kafka: s.kafka(s.dialer), Fallback: "tasks", Node: "test", Log: zaptest.NewLogger(s.t),
+		Kafka: s.kafka(s.dialer), Fallback: "tasks", Node: "test", SessionTimeout: time.Minute, Log: zaptest.NewLogger(s.t),
 	})
 	if err != nil {
 		s.t.Fatal(err)

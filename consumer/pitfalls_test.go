@@ -190,9 +190,9 @@ func TestInFlightLimitIsKept(t *testing.T) {
 			}
 			return nil
 		})
-		s.send("ok", 3000)
+		s.send("ok", 800)
 		n = s.start(cfg)
-		s.await(3000)
+		s.await(800)
 		if err := n.stop(); err != nil {
 			t.Error(err)
 		}
@@ -272,7 +272,7 @@ func TestRefusedDeadLetterIsRetriedWithBackoff(t *testing.T) {
 		if got := refuse.Hits(); got < 10 || got > 100 {
 			t.Errorf("%d tries in five minutes", got)
 		}
-		time.Sleep(55 * time.Minute)
+		time.Sleep(15 * time.Minute)
 		refuse.Remove()
 		s.await(1)
 		if got := len(s.letters()); got != 1 {

@@ -255,7 +255,7 @@ func TestNodeCutOff(t *testing.T) {
 
 // Connections that break cost nothing: no task runs twice.
 func TestConnectionsBreak(t *testing.T) {
-	const tasks = 500
+	const tasks = 250
 	play(t, 2, func(t *testing.T, s *stage) {
 		mux := consumer.NewMux()
 		runs := newTally()

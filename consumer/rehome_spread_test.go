@@ -211,8 +211,7 @@ func TestWhatIsHandedOnIsRefused(t *testing.T) {
 				}
 				refused.Remove()
 				close(g.open)
-				time.Sleep(10 * time.Minute)
-				s.await(42)
+				s.awaitWithin(10*time.Minute, 42)
 				s.all()
 				n.halt()
 				runs.once(t, "stuck", 42)
@@ -359,7 +358,7 @@ func TestWhatIsNotFetchedIsNotOffered(t *testing.T) {
 		n := s.start(cfg)
 		n.assigned(4)
 		s.raw(&kgo.Record{Value: []byte("no task"), Partition: 2}) // its letter is refused
-		s.send("ok", 1000)
+		s.send("ok", 400)
 		time.Sleep(20 * time.Second)
 		got, _ := c.offered()
 		slices.Sort(got.Partitions)

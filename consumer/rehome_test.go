@@ -165,7 +165,7 @@ func TestTheCopyOfWhatComesBackIsStale(t *testing.T) {
 // However much is finished above a stuck task, its partition goes on, and what is held in memory stays what it was: of its
 // copies only the last one is waited with.
 func TestAStuckTaskDoesNotStopItsPartition(t *testing.T) {
-	const tasks = 3000
+	const tasks = 600
 	play(t, 1, func(t *testing.T, s *stage) {
 		c := newClaims(t)
 		mux, g, runs := holdOne(t)
@@ -212,18 +212,18 @@ func TestCopiesDoNotPileUp(t *testing.T) {
 		n := s.start(cfg)
 		n.assigned(1)
 		s.send("stuck", 2)
-		for i := range 120 {
+		for i := range 40 {
 			time.Sleep(30 * time.Second)
 			s.send("ok", 1, task.ID(fmt.Sprintf("ok-%d", i)))
 		}
-		if got := n.Stats()[0]; got.Running != 2 || got.Moved < 40 || got.InflightRecords > 6 {
-			t.Errorf("after an hour %+v", got)
+		if got := n.Stats()[0]; got.Running != 2 || got.Moved < 14 || got.InflightRecords > 6 {
+			t.Errorf("after twenty minutes %+v", got)
 		}
 		close(g.open)
-		s.await(122)
+		s.await(42)
 		s.all()
 		n.halt()
-		runs.once(t, "ok", 120)
+		runs.once(t, "ok", 40)
 		runs.once(t, "stuck", 2)
 	})
 }
@@ -248,7 +248,7 @@ func TestNotEverythingIsHandedOn(t *testing.T) {
 				s.send("stuck", 1, task.Key("key"))
 				g.await(t)
 				s.send("ok", tasks)
-				time.Sleep(30 * time.Minute)
+				time.Sleep(10 * time.Minute)
 				if got := n.Stats()[0]; got.Moved != 0 || got.Polled > 50+20 || s.written()[0] != tasks+1 || s.committed(0) > 0 {
 					t.Errorf("%+v, %d written, %d committed; want a pause, and no copy", got, s.written(), s.committed(0))
 				}
