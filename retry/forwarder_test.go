@@ -31,5 +31,9 @@ func TestTasksComeBackOnTimeAndOnce(t *testing.T) {
 	t.Run("bubble", func(t *testing.T) {
 		play(t, func(t *testing.T, s *stage) { run(t, s, 10*time.Millisecond) })
 	})
-	t.Run("kafka", func(t *testing.T) { run(t, onKafka(t), 10*time.Second) }) // far more than a loaded machine needs
+	t.Run("kafka", func(t *testing.T) {
+		s := onKafka(t)
+		s.createTiers()
+		run(t, s, 10*time.Second) // far more than a loaded machine needs
+	})
 }

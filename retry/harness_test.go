@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 // patience bounds every wait of these tests: far more than a loaded machine needs.
 const patience = 60 * time.Second
 
-// A stage is a cluster with the tiers and a queue, and what came back to it.
+// A stage is a cluster with a queue and mostly the tiers, and what came back to it.
 type stage struct {
 	t        *testing.T
 	patience time.Duration
@@ -65,6 +65,7 @@ func play(t *testing.T, test func(t *testing.T, s *stage)) {
 		t.Cleanup(cluster.Close)
 		s := newStage(t, cluster, kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(network.DialContext),
 			kgo.FetchMaxWait(5*time.Minute), kgo.MetadataMaxAge(time.Hour), kgo.DisableClientMetrics())
+		s.createTiers()
 		s.patience, s.slow = 24*time.Hour, slow
 		test(t, s)
 	})
@@ -77,9 +78,12 @@ func onKfake(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	return newStage(t, cluster, kgo.SeedBrokers(cluster.ListenAddrs()...))
+	s := newStage(t, cluster, kgo.SeedBrokers(cluster.ListenAddrs()...))
+	s.createTiers()
+	return s
 }
 
+// onKafka has no tiers: so many partitions cost a broker a second.
 func onKafka(t *testing.T) *stage {
 	t.Helper()
 	return newStage(t, nil, kgo.SeedBrokers(testenv.Kafka(t)...))
@@ -102,15 +106,17 @@ func newStage(t *testing.T, cluster *kfake.Cluster, kafka ...kgo.Opt) *stage {
 	s := &stage{t: t, patience: patience, kafka: kafka, cluster: cluster, prefix: name, queue: name + ".q", back: make(map[string][]time.Time), changed: make(chan struct{}, 1)}
 	s.client = s.dial(OutOptions(kafka, s.prefix, 1<<20)...)
 	s.adm = kadm.NewClient(s.client)
-	for topic, partitions := range map[string]int32{
-		names.Pending(s.queue): 4, names.Dead(s.queue): 4,
-		names.RetryMinute(s.prefix): tier.Minute.Partitions, names.RetryHour(s.prefix): tier.Hour.Partitions,
-	} {
-		s.create(topic, partitions)
-	}
+	s.create(names.Pending(s.queue), 4)
+	s.create(names.Dead(s.queue), 4)
 	s.writer = NewWriter(s.client, s.prefix, zaptest.NewLogger(t))
 	t.Cleanup(s.writer.Close)
 	return s
+}
+
+func (s *stage) createTiers() {
+	s.t.Helper()
+	s.create(names.RetryMinute(s.prefix), tier.Minute.Partitions)
+	s.create(names.RetryHour(s.prefix), tier.Hour.Partitions)
 }
 
 func (s *stage) create(topic string, partitions int32) {

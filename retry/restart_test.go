@@ -50,6 +50,7 @@ func TestKilledForwarder(t *testing.T) {
 	}
 	t.Parallel()
 	s := onKafka(t)
+	s.createTiers()
 	s.listen()
 	const n = 2000
 	begin := time.Now().Add(4 * time.Second)
@@ -143,6 +144,7 @@ func TestBrokerRestarts(t *testing.T) {
 	t.Parallel()
 	broker := testenv.StartKafka(t)
 	s := newStage(t, nil, kgo.SeedBrokers(broker.Addrs()...))
+	s.createTiers()
 	s.listen()
 	s.start(quick).ready(all)
 	due := soon(500, 4*time.Second)
@@ -162,6 +164,9 @@ func TestBrokerRestarts(t *testing.T) {
 func TestRebalance(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s *stage) {
+		if s.cluster == nil {
+			s.createTiers()
+		}
 		s.listen()
 		const n = 1500
 		a := s.start(quick)

@@ -401,19 +401,19 @@ func TestQueueWithoutTopic(t *testing.T) {
 				f := s.start(calm, func(c *Config) { c.MaxBytes = tt.memory })
 				f.ready(all)
 				begin := time.Now().Add(time.Minute)
-				const stuck, others = 120, 15
+				const stuck, others = 60, 8
 				missing := s.prefix + ".later"
 				s.waitFrom(1000, 1000+stuck, missing, func(i int) time.Time { return begin.Add(time.Duration(i-1000) * 5 * time.Second) })
 				due := func(i int) time.Time { return begin.Add(time.Duration(i) * time.Minute) }
 				s.wait(others, due)
-				time.Sleep(20 * time.Minute)
+				time.Sleep(10 * time.Minute)
 				if late := s.once(others, 0, due); late.Milliseconds() > tt.late {
 					t.Errorf("another queue's task was %v late", late)
 				}
 				was := s.writes()
-				time.Sleep(15 * time.Minute)
-				if n := s.writes() - was; n > stuck*4 {
-					t.Errorf("%d tasks cost %d writes in a quarter of an hour", stuck, n)
+				time.Sleep(10 * time.Minute)
+				if n := s.writes() - was; n > stuck*3 {
+					t.Errorf("%d tasks cost %d writes in ten minutes", stuck, n)
 				}
 				s.create(names.Pending(missing), 1)
 				time.Sleep(15 * time.Minute)
