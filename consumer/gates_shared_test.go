@@ -129,11 +129,14 @@ func TestTokenAfterTheReturn(t *testing.T) {
 // for which a finished task is remembered. The second one that comes to its turn is passed.
 func TestDuplicatesDontDriftApart(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
-		const n, twins = 1000, 30
+		n, twins, window := 1000, 30, 5*time.Minute // one after the other they take longer than the window
+		if testing.Short() {
+			n, twins, window = 160, 20, 2*time.Minute
+		}
 		cfg, rules := limited(s.config(consumer.NewMux()), newLedger(t, map[string]int{"locked": 1}))
 		cfg = newClaims(t).of(cfg)
-		cfg.MaxInflight = 400
-		cfg.Queues[0].Window, cfg.Queues[0].IDWindow = 5*time.Minute, 5*time.Minute
+		cfg.MaxInflight = n * 2 / 5
+		cfg.Queues[0].Window, cfg.Queues[0].IDWindow = window, window
 		runs := newTally()
 		handle(t, cfg.Mux, "locked", func(_ context.Context, tk *task.Task) error { runs.run(tk); time.Sleep(time.Second); return nil })
 		node := s.start(cfg)
@@ -143,7 +146,7 @@ func TestDuplicatesDontDriftApart(t *testing.T) {
 			s.send("locked", twins)
 		}
 		s.send("locked", n) // the twins among them, once more
-		time.Sleep(2 * time.Hour)
+		time.Sleep(time.Duration(n) * 7 * time.Second)
 		runs.once(t, "locked", n)
 		stop(t, node)
 	})

@@ -195,7 +195,7 @@ func TestLockedTypeDelaysNoOther(t *testing.T) {
 	play(t, 4, func(t *testing.T, s *stage) {
 		l := newLedger(t, map[string]int{"locked": 0})
 		cfg, _ := limited(s.config(consumer.NewMux()), l)
-		cfg.MaxInflight = window
+		cfg.Concurrency, cfg.MaxInflight = 10, window
 		runs := newTally()
 		for _, typ := range []string{"locked", "free"} {
 			handle(t, cfg.Mux, typ, func(_ context.Context, tk *task.Task) error { runs.run(tk); return nil })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,9 +24,12 @@ import (
 func TestFailuresComeBack(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
 		mux := consumer.NewMux()
+		var mu sync.Mutex
 		var starts []time.Time
 		var turns []string
 		handle(t, mux, "fails", func(_ context.Context, tk *task.Task) error {
+			mu.Lock()
+			defer mu.Unlock()
 			starts = append(starts, time.Now())
 			turns = append(turns, fmt.Sprintf("%d.%d", tk.Turn, tk.Attempt))
 			err := fmt.Errorf("error %d", tk.Attempt)
@@ -47,9 +51,11 @@ func TestFailuresComeBack(t *testing.T) {
 		s.send("ok", 1)
 		s.await(1)
 		eventually(t, "the commit of both", func() bool { return s.lag() == 0 })
+		mu.Lock()
 		if len(starts) != 1 {
 			t.Errorf("%d attempts before the first delay is over", len(starts))
 		}
+		mu.Unlock()
 		if e := s.awaitWithin(2*time.Hour, 2)[1]; e.State != task.Dead || e.Reason != task.ReasonExhausted {
 			t.Errorf("it is %s %s", e.State, e.Reason)
 		}

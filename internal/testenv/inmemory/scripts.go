@@ -38,8 +38,8 @@ func (r *Redis) hook(c *server.Peer, cmd string, args ...string) bool {
 		c.WriteError("ERR wrong number of keys")
 		return true
 	}
-	s := interpreters(source).Get().(*interpreter)
-	defer interpreters(source).Put(s)
+	s := takeInterpreter(source)
+	defer s.putBack()
 	answer, err := s.run(r.Server(), args[2:2+keys], args[2+keys:])
 	if err != nil {
 		c.WriteError("ERR " + err.Error())
@@ -51,23 +51,41 @@ func (r *Redis) hook(c *server.Peer, cmd string, args ...string) bool {
 
 // An interpreter has one script, compiled.
 type interpreter struct {
+	source string
 	state  *lua.LState
 	script *lua.LFunction
 	server *server.Server // of the current run
 }
 
-var pools sync.Map // of interpreters, by script
+// free has the interpreters that are not in use, by script. It is not a sync.Pool, which drops one in four under the race
+// detector: making an interpreter takes much longer than a call.
+var free struct {
+	sync.Mutex
+	interpreters map[string][]*interpreter
+}
 
-func interpreters(source string) *sync.Pool {
-	pool, ok := pools.Load(source)
-	if !ok {
-		pool, _ = pools.LoadOrStore(source, &sync.Pool{New: func() any { return newInterpreter(source) }})
+func takeInterpreter(source string) *interpreter {
+	free.Lock()
+	defer free.Unlock()
+	all := free.interpreters[source]
+	if len(all) == 0 {
+		return newInterpreter(source)
 	}
-	return pool.(*sync.Pool)
+	free.interpreters[source] = all[:len(all)-1]
+	return all[len(all)-1]
+}
+
+func (s *interpreter) putBack() {
+	free.Lock()
+	defer free.Unlock()
+	if free.interpreters == nil {
+		free.interpreters = make(map[string][]*interpreter)
+	}
+	free.interpreters[s.source] = append(free.interpreters[s.source], s)
 }
 
 func newInterpreter(source string) *interpreter {
-	s := &interpreter{state: lua.NewState()}
+	s := &interpreter{source: source, state: lua.NewState()}
 	script, err := s.state.LoadString(source)
 	if err != nil {
 		panic(err) // a script of tasktier, which compiles
