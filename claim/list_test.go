@@ -216,8 +216,8 @@ func TestListLooksPastStaleMembers(t *testing.T) {
 
 // The nodes say what runs and what has ended; those that fail and die are in the indexes, which tasks that succeed at once
 // never touch.
+// It is not parallel, as nodes have a second to answer.
 func TestListAsksTheNodes(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, s *Store) {
 		r := &registry{}
 		one, two := start(t, s, r, "one"), start(t, s, r, "two")
@@ -290,7 +290,6 @@ func TestListAsksTheNodes(t *testing.T) {
 
 // A node that does not answer is counted, and waited for no longer than a second.
 func TestListCountsSilentNodes(t *testing.T) {
-	t.Parallel()
 	s := storeAt(t, testenv.Redis(t), testenv.Unique(t))
 	n := start(t, s, &registry{}, "me")
 	n.won(hold("runs", 0, 1, 1))
