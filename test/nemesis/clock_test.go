@@ -15,6 +15,10 @@ import (
 
 // TestSteppedClock asks a process whose clock is set ahead and back.
 func TestSteppedClock(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a program and the library that it uses for another clock: ./check long runs it")
+	}
+	t.Parallel()
 	dir := t.TempDir()
 	patches, err := nemesis.ClockPatches()
 	must(t, err)

@@ -46,14 +46,29 @@ func during(t *testing.T, f nemesis.Fault, check func(whom string)) {
 	must(t, wound.Mend(t.Context()))
 }
 
-// TestKafkaRoutesAreApart puts two clients on routes of their own to a cluster, and cuts one off.
-func TestKafkaRoutesAreApart(t *testing.T) {
+// TestFaultsOfKafka has one cluster for those of its brokers and of the ways to them.
+func TestFaultsOfKafka(t *testing.T) {
+	needsCluster(t)
 	one, first := nemesis.KafkaRoute("one")
 	two, second := nemesis.KafkaRoute("two")
 	t.Cleanup(func() { must(t, one.Close()); must(t, two.Close()) })
 	cluster := testenv.StartKafkaCluster(t, 3, first, second)
 	must(t, create(t, cluster.Addrs(), "routes"))
+	t.Run("routes are apart", func(t *testing.T) { routesAreApart(t, one, two) })
+	t.Run("two brokers of three", func(t *testing.T) { twoBrokersOfThree(t, cluster) })
+}
 
+// needsCluster lets a test of several servers run beside others, but for -short.
+func needsCluster(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts several servers and waits for them to fail over: ./check long runs it")
+	}
+	t.Parallel()
+}
+
+// routesAreApart puts two clients on routes of their own to a cluster, and cuts one off.
+func routesAreApart(t *testing.T, one, two *nemesis.Route) {
 	oneWay, twoWays := ends(t, one.Addrs()), ends(t, two.Addrs())
 	eventually(t, oneWay)
 	eventually(t, twoWays)
@@ -90,6 +105,7 @@ func ends(t *testing.T, addrs []string) func(context.Context) error {
 }
 
 func TestRouteToRedis(t *testing.T) {
+	t.Parallel()
 	route, err := nemesis.NewRoute("node to redis", nemesis.Redis, testenv.Redis(t))
 	must(t, err)
 	t.Cleanup(func() { must(t, route.Close()) })
@@ -129,6 +145,7 @@ func TestRouteToRedis(t *testing.T) {
 
 // TestRouteToEtcd shows that a client of etcd stays on the endpoints it was given.
 func TestRouteToEtcd(t *testing.T) {
+	needsCluster(t)
 	cluster := testenv.StartEtcdCluster(t, 3)
 	route, err := nemesis.NewRoute("node to etcd", nemesis.Etcd, cluster.Endpoints()...)
 	must(t, err)

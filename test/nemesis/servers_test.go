@@ -20,6 +20,7 @@ var none nemesis.Span
 
 // TestFaultsOfRedis shows what of a Redis is gone while each lasts, and what is there again after it.
 func TestFaultsOfRedis(t *testing.T) {
+	t.Parallel()
 	server := testenv.StartRedis(t)
 	v := &nemesis.Victim{Name: "redis", Class: nemesis.Redis, Process: server}
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), MaxRetries: -1, ContextTimeoutEnabled: true})
@@ -58,6 +59,7 @@ func TestFaultsOfRedis(t *testing.T) {
 }
 
 func TestRedisFailsOver(t *testing.T) {
+	needsCluster(t)
 	cluster := testenv.StartRedisCluster(t, 1)
 	first := &nemesis.Victim{Name: "redis-1", Class: nemesis.Redis, Process: cluster.Nodes[0]}
 	for _, pause := range []bool{false, true} {
@@ -86,6 +88,7 @@ func role(t *testing.T, node *testenv.RedisServer) string {
 }
 
 func TestEtcdLosesItsLeader(t *testing.T) {
+	needsCluster(t)
 	cluster := testenv.StartEtcdCluster(t, 3)
 	var victims []*nemesis.Victim
 	for i, m := range cluster.Members {
@@ -113,10 +116,8 @@ func TestEtcdLosesItsLeader(t *testing.T) {
 	}
 }
 
-// TestTwoBrokersOfThree kills two at once: what needs two replicas in sync waits, and goes on after.
-func TestTwoBrokersOfThree(t *testing.T) {
-	cluster := testenv.StartKafkaCluster(t, 3)
-	must(t, create(t, cluster.Addrs(), "routes"))
+// twoBrokersOfThree kills two at once: what needs two replicas in sync waits, and goes on after.
+func twoBrokersOfThree(t *testing.T, cluster *testenv.KafkaCluster) {
 	var faults []nemesis.Fault
 	for i, b := range cluster.Brokers[:2] {
 		v := &nemesis.Victim{Name: fmt.Sprintf("kafka-%d", i+1), Class: nemesis.Kafka, Process: b}

@@ -36,6 +36,9 @@ const queue = "soak"
 
 // TestSoak: nothing grows in the node, in Redis and in etcd with the time that a steady load lasts.
 func TestSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute: ./check long runs it")
+	}
 	const partitions = 12
 	total := length(t)
 	brokers := testenv.Kafka(t)

@@ -117,6 +117,7 @@ func (l load) plan(dice *rand.Rand, kind string, at time.Time) history.Plan {
 		most = max(least, min(most, l.Longest))
 		return history.At(at.Add(least + time.Duration(dice.Int64N(int64(most-least)+1))).Truncate(time.Millisecond))
 	}
+	longest := min(10_000, max(4000, int(l.Longest.Milliseconds()))) // that a task takes, in milliseconds
 	switch kind {
 	case "flaky":
 		p.Fails = 1 + dice.IntN(3)
@@ -140,9 +141,9 @@ func (l load) plan(dice *rand.Rand, kind string, at time.Time) history.Plan {
 	case "long":
 		p.Takes = 500 + dice.IntN(1500)
 	case "slow":
-		p.Takes = 2000 + dice.IntN(8000)
+		p.Takes = 2000 + dice.IntN(longest-2000)
 	case "deaf":
-		p.Takes, p.Deaf = 2000+dice.IntN(8000), true
+		p.Takes, p.Deaf = 2000+dice.IntN(longest-2000), true
 	case "deafest": // for longer than a lease and what follows its end
 		p.Takes, p.Deaf = 8000+dice.IntN(6000), true
 	case "deadly":

@@ -66,7 +66,7 @@ func longStorm(all time.Duration, binary string) []round {
 }
 
 var (
-	ofAMinute   = []round{{kind: single, lasts: 20 * time.Second, nodes: 3, rate: 100, longest: 8 * time.Second}}
+	ofAMinute   = []round{{kind: single, lasts: 14 * time.Second, nodes: 3, rate: 100, longest: 8 * time.Second}}
 	onAllStages = []round{
 		{kind: inOneFolder, lasts: 15 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second},
 		{kind: single, lasts: 40 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second},
