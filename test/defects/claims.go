@@ -10,6 +10,7 @@ import (
 var stealFromTheLiving = Defect{
 	Name:     "steal without liveness check",
 	Breaks:   []history.Rule{history.DoneOnce},
+	Report:   `two live sessions in one attempt`,
 	Shown:    "handlers of 5 s and more; a node stops or starts, so that their partitions move to another one",
 	Packages: []string{"claim"},
 	Patches: []overlay.Patch{{
@@ -34,6 +35,7 @@ var finishWithoutCompare = Defect{
 var doneRunsAgain = Defect{
 	Name:     "a task that is done runs again",
 	Breaks:   []history.Rule{history.DoneOnce},
+	Report:   `a finished task starts again`,
 	Shown:    "a producer that sends tasks twice, or a node that is killed",
 	Packages: []string{"claim"},
 	Patches: []overlay.Patch{{
@@ -46,6 +48,7 @@ var doneRunsAgain = Defect{
 var staleTurnsRun = Defect{
 	Name:     "an earlier turn runs again",
 	Breaks:   []history.Rule{history.NeverBack, history.DoneOnce},
+	Report:   `two live sessions in one attempt|went back to`,
 	Shown:    "tasks that fail; a node is killed, so that records of turns are delivered again whose successors were written",
 	Packages: []string{"claim"},
 	Patches: []overlay.Patch{{
@@ -58,6 +61,7 @@ var staleTurnsRun = Defect{
 var fenceStands = Defect{
 	Name:     "the fence does not grow",
 	Breaks:   []history.Rule{history.FencesGrow},
+	Report:   `fence \d+ after \d+`,
 	Shown:    "tasks that fail once",
 	Packages: []string{"claim"},
 	Patches: []overlay.Patch{{
@@ -70,6 +74,7 @@ var fenceStands = Defect{
 var crashCountsAsAttempt = Defect{
 	Name:     "a crash counts as an attempt",
 	Breaks:   []history.Rule{history.CrashIsNoFailure},
+	Report:   `attempt \d+ after \d+ failures`,
 	Shown:    "a node is killed while it runs tasks",
 	Packages: []string{"claim"},
 	Patches: []overlay.Patch{{

@@ -10,6 +10,7 @@ import (
 var offsetBeforeHandler = Defect{
 	Name:     "offset before the handler",
 	Breaks:   []history.Rule{history.Offsets, history.NothingLost},
+	Report:   `has committed job-\d+`,
 	Shown:    "handlers of a second and more; at the latest when a node is killed",
 	Packages: []string{"consumer"},
 	Patches: []overlay.Patch{{
@@ -53,6 +54,7 @@ var watermarkOfTheNewest = Defect{
 var commitOnLost = Defect{
 	Name:     "commit on lost",
 	Breaks:   []history.Rule{history.Offsets, history.NothingLost},
+	Report:   `has committed job-\d+`,
 	Shown:    "nodes stop, and start again, with tasks in memory: a rebalance commits all that was polled. (What a member that lost its partitions commits, brokers refuse)",
 	Packages: []string{"consumer"},
 	Patches: []overlay.Patch{
@@ -138,6 +140,7 @@ var lanesDoNotWait = Defect{
 var zombiesGoOn = Defect{
 	Name:     "handlers outlive their session",
 	Breaks:   []history.Rule{history.ZombiesLose},
+	Report:   `the context of run \d+ has not ended`,
 	Shown:    "a node is paused, or cut off from etcd, for longer than its lease, while it runs handlers that take longer",
 	Packages: []string{"consumer"},
 	Patches: []overlay.Patch{{

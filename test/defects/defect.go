@@ -14,6 +14,9 @@ type Defect struct {
 	Name string
 	// Breaks says which rules of the checker see it; one of them is enough.
 	Breaks []history.Rule
+	// Report is a regular expression for what the simulation reports of the defect, within its first seeds; "" if a simulation
+	// does not reveal it, but a scenario of test/storm.
+	Report string
 	// Shown says what reveals it within seconds: which load and which faults.
 	Shown string
 	// Packages are what the patches change, from the module's root.
@@ -41,8 +44,8 @@ func (d Defect) Overlay(dir string, more ...overlay.Patch) (path string, err err
 }
 
 // Build builds the test binary of a package, such as "./test/storm", with the defect in it. What it writes beside the binary
-// goes into the same folder.
-func (d Defect) Build(ctx context.Context, pkg, binary string) error {
+// goes into the same folder. Flags are more of the go command's, such as build tags.
+func (d Defect) Build(ctx context.Context, pkg, binary string, flags ...string) error {
 	dir := binary + ".overlay"
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("plant %q: %w", d.Name, err)
@@ -51,7 +54,7 @@ func (d Defect) Build(ctx context.Context, pkg, binary string) error {
 	if err != nil {
 		return err
 	}
-	if err := overlay.Build(ctx, file, pkg, binary); err != nil {
+	if err := overlay.Build(ctx, file, pkg, binary, flags...); err != nil {
 		return fmt.Errorf("plant %q: %w", d.Name, err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 var forwardEarly = Defect{
 	Name:     "forward without due check",
 	Breaks:   []history.Rule{history.NeverEarly},
+	Report:   `was written at .* is due|starts .* early`,
 	Shown:    "tasks that fail and wait some seconds, or are delayed",
 	Packages: []string{"retry"},
 	Patches: []overlay.Patch{
@@ -29,6 +30,7 @@ var forwardEarly = Defect{
 var forwardForgets = Defect{
 	Name:     "progress of a tier passes what is not acknowledged",
 	Breaks:   []history.Rule{history.Offsets, history.NothingLost},
+	Report:   `the forwarder of .* has committed job-\d+`,
 	Shown:    "tasks that fail or are delayed; a node is killed, or loses its part of the tiers, while Kafka hangs",
 	Packages: []string{"retry"},
 	Patches: []overlay.Patch{{

@@ -108,13 +108,15 @@ var module = sync.OnceValues(func() (string, error) {
 	return filepath.Dir(file), nil
 })
 
-// Build builds the test binary of a package, such as "./test/storm" from the module's root, with an overlay.
-func Build(ctx context.Context, overlay, pkg, binary string) error {
+// Build builds the test binary of a package, such as "./test/storm" from the module's root, with an overlay. Flags are more of
+// the go command's, such as build tags.
+func Build(ctx context.Context, overlay, pkg, binary string, flags ...string) error {
 	root, err := Module()
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, pkg)
+	args := append([]string{"test", "-c", "-vet=off", "-overlay", overlay, "-o", binary}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s with %s: %w:\n%s", pkg, overlay, err, out)
