@@ -268,6 +268,9 @@ func TestNextLap(t *testing.T) {
 func TestHeldThroughALateOpening(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restart=%v", restart), func(t *testing.T) {
+			if restart && testing.Short() {
+				t.Skip("TestNextLap has a restart: ./check long runs both")
+			}
 			play(t, func(t *testing.T, s *stage) {
 				s.listen()
 				soon := time.Now().Add(10 * time.Minute)

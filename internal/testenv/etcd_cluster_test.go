@@ -41,6 +41,9 @@ func TestEtcdClusterSurvivesItsLeader(t *testing.T) {
 }
 
 func TestEtcdClusterOutlastsAPause(t *testing.T) {
+	if testing.Short() {
+		t.Skip("an election takes seconds: ./check long runs it")
+	}
 	t.Parallel()
 	cluster := testenv.StartEtcdCluster(t, 3)
 	leader, err := cluster.Leader()
