@@ -135,6 +135,9 @@ func TestCommandsInAFreshClone(t *testing.T) {
 // TestHandlerInPython runs the README's Python handler and its two commands against the embedded stack. Ports are chosen
 // by the test; everything else is as in the README.
 func TestHandlerInPython(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the tasktier command: ./check readme runs it")
+	}
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Fatal("python3 is missing: apt-get install -y python3")
 	}
