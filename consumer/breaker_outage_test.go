@@ -275,7 +275,7 @@ func TestWhatIsSpared(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			play(t, 2, func(t *testing.T, s *stage) {
-				const tasks = 100
+				const tasks = 60
 				var mu sync.Mutex
 				runs := 0
 				works := true

@@ -129,14 +129,11 @@ func TestTokenAfterTheReturn(t *testing.T) {
 // for which a finished task is remembered. The second one that comes to its turn is passed.
 func TestDuplicatesDontDriftApart(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
-		n, twins, window := 1000, 30, 5*time.Minute // one after the other they take longer than the window
-		if testing.Short() {
-			n, twins, window = 160, 20, 2*time.Minute
-		}
+		const n, twins = 240, 20
 		cfg, rules := limited(s.config(consumer.NewMux()), newLedger(t, map[string]int{"locked": 1}))
 		cfg = newClaims(t).of(cfg)
-		cfg.MaxInflight = n * 2 / 5
-		cfg.Queues[0].Window, cfg.Queues[0].IDWindow = window, window
+		cfg.Concurrency, cfg.MaxInflight = 10, 100
+		cfg.Queues[0].Window, cfg.Queues[0].IDWindow = 80*time.Second, 80*time.Second
 		runs := newTally()
 		handle(t, cfg.Mux, "locked", func(_ context.Context, tk *task.Task) error { runs.run(tk); time.Sleep(time.Second); return nil })
 		node := s.start(cfg)
@@ -146,7 +143,8 @@ func TestDuplicatesDontDriftApart(t *testing.T) {
 			s.send("locked", twins)
 		}
 		s.send("locked", n) // the twins among them, once more
-		time.Sleep(time.Duration(n) * 7 * time.Second)
+		s.awaitWithin(2*time.Hour, n)
+		time.Sleep(10 * time.Minute) // in which the last of their second records come to their turn
 		runs.once(t, "locked", n)
 		stop(t, node)
 	})

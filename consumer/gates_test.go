@@ -191,7 +191,7 @@ func TestLimit(t *testing.T) {
 // TestLockedTypeDelaysNoOther: a locked type waits for a slot that it does not get, with more tasks than the window holds.
 // Those of a free type in the same queue run as if it were not there; later the locked ones do.
 func TestLockedTypeDelaysNoOther(t *testing.T) {
-	const waiting, n, window = 300, 250, 100
+	const waiting, n, window = 150, 100, 60
 	play(t, 4, func(t *testing.T, s *stage) {
 		l := newLedger(t, map[string]int{"locked": 0})
 		cfg, _ := limited(s.config(consumer.NewMux()), l)
@@ -211,7 +211,7 @@ func TestLockedTypeDelaysNoOther(t *testing.T) {
 		if st := node.Stats()[0]; st.Standing > window/4 {
 			t.Errorf("%d of a window of %d stand at the gate", st.Standing, window)
 		}
-		time.Sleep(5 * time.Minute) // in which they come and go
+		time.Sleep(3 * time.Minute) // in which they come and go
 		if st := node.Stats()[0]; st.Standing > window/4 || int(st.Succeeded) != n {
 			t.Errorf("%d stand, %d have succeeded", st.Standing, st.Succeeded)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/tasktier/tasktier/task"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 	"go.uber.org/zap/zaptest"
 )
@@ -33,6 +34,8 @@ const patience = inmemory.Timeout
 // on a network in memory: its clock stands still while anything moves, so a test may wait for ten minutes or look at
 // what has come to rest, and takes no time for it.
 type stage struct {
+	session time.Duration // of consumers; 0: their default
+
 	t       *testing.T
 	dialer  bubble.Dialer
 	broker  *inmemory.Kafka
@@ -49,8 +52,19 @@ func play(t *testing.T, partitions int32, test func(t *testing.T, s *stage), oth
 	t.Helper()
 	bubble.Test(t, func(t *testing.T) {
 		net := new(bubble.Network)
-		test(t, newStage(t, net.DialContext, partitions, others, kfake.Ports(9092), kfake.ListenFn(net.Listen)))
+		s := newStage(t, net.DialContext, partitions, others, kfake.Ports(9092), kfake.ListenFn(net.Listen))
+		s.session = 45 * time.Second
+		s.cluster.ControlKey(int16(kmsg.Fetch), holdFetch)
+		test(t, s)
 	})
+}
+
+// holdFetch has the broker hold an empty fetch for 5 s, not for the half second that a consumer asks for, which is most of
+// what there is to do in a bubble's hours.
+func holdFetch(r kmsg.Request) (kmsg.Response, error, bool) {
+	f := r.(*kmsg.FetchRequest) //nolint:forcetypeassert // by the key
+	f.MaxWaitMillis = max(f.MaxWaitMillis, 5000)
+	return nil, nil, false
 }
 
 // playReal is play on the loopback network with the clock of the machine, for tests in which members of a group wait for
@@ -143,6 +157,8 @@ func (s *stage) config(mux *consumer.Mux) consumer.Config {
 		Node:    "test",
 		Settled: s.observe,
 		Log:     zaptest.NewLogger(s.t),
+
+		SessionTimeout: s.session,
 	}
 }
 
