@@ -19,12 +19,16 @@ import (
 // chances is how often a scenario is played until it reveals its defect: whether it does is a matter of timing, too.
 const chances = 3
 
+// missedAtMost is the part of the planted defects, one in so many, that may be missed at all tries: each has a scenario that
+// reveals it nearly always, and a busy machine can be in the way of one. One that is planted alone must be caught.
+const missedAtMost = 6
+
 // TestPlantedDefects shows that the checker finds what it is there for: the nodes are built with a mistake, and their history
 // is to break a rule that the mistake is known to break. The product as it is passes the same scenario.
 //
 // It is statistical, and takes half a minute for each defect, so it runs only with DEFECTS, which names defects with commas in
 // between, or is all, or rest: those that the simulation does not reveal, where it takes seconds and no luck. The report says at
-// which try each was caught: one that is often missed has a scenario that is too weak.
+// which try each was caught, and which were missed: a scenario that often misses its defect is too weak.
 func TestPlantedDefects(t *testing.T) {
 	names := os.Getenv("DEFECTS")
 	if names == "" {
@@ -42,7 +46,12 @@ func TestPlantedDefects(t *testing.T) {
 		planted = strings.Split(names, ",")
 	}
 	caught := &caught{tries: make(map[string]int)}
-	t.Cleanup(func() { t.Log(caught) }) // when those that run in parallel have ended
+	t.Cleanup(func() { // when those that run in parallel have ended
+		t.Log(caught)
+		if n := caught.missed(); n > len(planted)/missedAtMost {
+			t.Errorf("%d of %d defects were missed", n, len(planted))
+		}
+	})
 	turns := make(chan struct{}, 2)     // builds and stages at a time
 	sound := make(map[string]bool)
 	for _, name := range planted {
@@ -65,7 +74,7 @@ func TestPlantedDefects(t *testing.T) {
 				}
 			}
 			caught.at(name, missed)
-			t.Errorf("the checker reported nothing of %q in %d tries", d.Breaks, chances)
+			t.Logf("the checker reported nothing of %q in %d tries", d.Breaks, chances)
 		})
 	}
 	for _, in := range slices.Sorted(maps.Keys(sound)) {
@@ -87,6 +96,18 @@ type caught struct {
 }
 
 const missed = 0 // in place of a try
+
+// missed counts the defects that no try revealed.
+func (c *caught) missed() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, try := range c.tries {
+		if try == missed {
+			n++
+		}
+	}
+	return n
+}
 
 func (c *caught) at(defect string, try int) {
 	c.mu.Lock()
