@@ -52,7 +52,7 @@ func TestPlantedDefects(t *testing.T) {
 			t.Errorf("%d of %d defects were missed", n, len(planted))
 		}
 	})
-	turns := make(chan struct{}, 2)     // builds and stages at a time
+	turns := make(chan struct{}, 2) // builds and stages at a time
 	sound := make(map[string]bool)
 	for _, name := range planted {
 		d, err := defects.Named(name)
