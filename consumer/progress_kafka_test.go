@@ -25,6 +25,9 @@ import (
 // A broker that accepts less metadata than was sent refuses the partition's whole commit. The offset is then committed
 // without metadata, and later with as much as the broker accepts. Pitfall 26 of docs/pitfalls.md.
 func TestOversizedMetadataDoesNotBlockCommits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts two brokers: ./check long runs it; TestCommitIsRepeatedWithoutRefusedMetadata has one in memory")
+	}
 	for _, limit := range []int{0, 150} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) { metadataTooLarge(t, limit) })
 	}

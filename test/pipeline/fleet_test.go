@@ -44,6 +44,8 @@ type fleet struct {
 	types       string // likewise
 
 	started  int
+	alive    []*process // that nobody has told to end
+	deadly   bool       // tasks take nodes down
 	producer *producer.Producer
 }
 
@@ -136,8 +138,9 @@ const partitions = 12
 // A process is a node in a process of its own.
 type process struct {
 	*child.Process
-	t   *testing.T
-	log string
+	fleet *fleet
+	t     *testing.T
+	log   string
 }
 
 func (f *fleet) start() *process {
@@ -145,12 +148,13 @@ func (f *fleet) start() *process {
 	config := f.config()
 	f.started++
 	name := fmt.Sprintf("node-%d", f.started)
-	p := &process{t: f.t, log: filepath.Join(f.dir, name+".log")}
+	p := &process{fleet: f, t: f.t, log: filepath.Join(f.dir, name+".log")}
 	var err error
 	p.Process, err = child.Start(child.Command{
 		Env: []string{asNode + "=" + f.journal.path, "TASKTIER_CONFIG=" + config, "TASKTIER_NODE_NAME=" + name}, Log: p.log,
 	})
 	must(f.t, err)
+	f.alive = append(f.alive, p)
 	f.t.Cleanup(func() { p.kill() })
 	return p
 }
@@ -175,6 +179,7 @@ func (p *process) signal(s syscall.Signal) {
 // stop sends SIGTERM and waits for a clean end.
 func (p *process) stop() {
 	p.t.Helper()
+	p.over()
 	if err := p.Stop(); err != nil {
 		p.t.Error(err)
 	}
@@ -183,11 +188,17 @@ func (p *process) stop() {
 // kill sends SIGKILL and waits for the end. It says when it was sent.
 func (p *process) kill() time.Time {
 	p.t.Helper()
+	p.over()
 	at, err := p.Kill()
 	if err != nil {
 		p.t.Error(err)
 	}
 	return at
+}
+
+// over says that the node is to end.
+func (p *process) over() {
+	p.fleet.alive = slices.DeleteFunc(p.fleet.alive, func(other *process) bool { return other == p })
 }
 
 // ready starts so many nodes and returns when each has worked.
@@ -280,9 +291,15 @@ func (f *fleet) ended() int {
 // patience bounds every wait.
 const patience = 2 * time.Minute
 
-// pause lets a moment pass before another look at what a test waits for since from.
+// pause lets a moment pass before another look at what a test waits for since from. It fails the test if that is in vain, or
+// a node has ended that nobody told to.
 func (f *fleet) pause(for_ string, from time.Time) {
 	f.t.Helper()
+	for _, p := range f.alive {
+		if p.Ended() && !f.deadly {
+			f.t.Fatalf("a node ended by itself (%v):\n%s", p.Wait(), p.said())
+		}
+	}
 	if time.Since(from) > patience {
 		f.t.Fatalf("waited %s in vain until %s; %d tasks have ended", patience, for_, f.ended())
 	}

@@ -18,7 +18,7 @@ func TestPoison(t *testing.T) {
 	t.Parallel()
 	const n = 12
 	f := claimed(t)
-	f.concurrency, f.ttl = 2*n, 2*time.Second
+	f.concurrency, f.ttl, f.deadly = 2*n, 2*time.Second, true
 	nodes := f.ready(2)
 	tasks := []*task.Task{fatal.New(workload{200}, task.ID("culprit"))}
 	for i := range n {

@@ -1,7 +1,7 @@
 // Package soak has a node work at a steady rate, and looks whether anything grows with the time that it does: the heap that
 // is in use, goroutines, open files, what is kept in Redis, what is kept in etcd.
 //
-//	go test ./test/soak                                             # 45 s
+//	go test ./test/soak                                             # 45 s; under -short it does not run
 //	SOAK=1h go test -run TestSoak -timeout 90m -v ./test/soak       # an hour
 //
 // # What is compared

@@ -68,8 +68,8 @@ func longStorm(all time.Duration, binary string) []round {
 var (
 	ofAMinute   = []round{{kind: single, lasts: 14 * time.Second, nodes: 3, rate: 100, longest: 8 * time.Second}}
 	onAllStages = []round{
-		{kind: inOneFolder, lasts: 15 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second},
-		{kind: single, lasts: 40 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second},
+		{kind: inOneFolder, lasts: 15 * time.Second, nodes: 3, rate: 60, longest: 15 * time.Second},
+		{kind: single, lasts: 30 * time.Second, nodes: 3, rate: 100, longest: 20 * time.Second},
 		{kind: clustered, lasts: 25 * time.Second, nodes: 3, rate: 60, longest: 15 * time.Second},
 	}
 	longOnEmbedded = round{kind: inOneFolder, lasts: 2 * time.Minute, nodes: 4, rate: 100, longest: 20 * time.Second}
