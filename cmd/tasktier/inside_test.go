@@ -55,7 +55,7 @@ func (in *inside) exits(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("usage: exits CODE [ARG...]")
 	}
-	code := 0
+	var code int
 	if takesLong(args[1:]) {
 		code = execute(ts, args[1:])
 	} else {

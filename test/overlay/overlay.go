@@ -97,7 +97,7 @@ func Module() (string, error) { return module() }
 
 // module asks the go command once.
 var module = sync.OnceValues(func() (string, error) {
-	out, err := exec.Command("go", "env", "GOMOD").Output() //nolint:noctx // it takes no time
+	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", fmt.Errorf("find module: %w", err)
 	}
