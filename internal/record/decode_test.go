@@ -522,7 +522,7 @@ func TestHostileMembersAreLinear(t *testing.T) {
 	if err := record.Decode(structured(b.String()), &got); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 15*time.Second { // their square takes minutes under the race detector; a busy machine, 8 s
 		t.Errorf("decoding took %v", took)
 	}
 }
