@@ -13,6 +13,7 @@ import (
 
 	"github.com/tasktier/tasktier/claim"
 	"github.com/tasktier/tasktier/consumer"
+	"github.com/tasktier/tasktier/internal/testenv/race"
 	"github.com/tasktier/tasktier/retry"
 	"github.com/tasktier/tasktier/task"
 )
@@ -160,10 +161,10 @@ func TestOutageSparesAttempts(t *testing.T) {
 
 // A backend that is away for three quarters of the time, in turns: far fewer tasks die of it than without a breaker.
 func TestFlappingBackend(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a minute: ./check long runs it, and TestOutageSparesAttempts shows the breaker of a pipeline")
+	if testing.Short() || race.On {
+		t.Skip("takes minutes: ./check long runs it without the race detector, and TestOutageSparesAttempts shows the breaker")
 	}
-	const tasks = 200
+	const tasks = 1000
 	dead := make(map[bool]int)
 	for _, off := range []bool{false, true} {
 		play(t, 2, func(t *testing.T, s *stage) {
@@ -171,7 +172,7 @@ func TestFlappingBackend(t *testing.T) {
 			mux := consumer.NewMux()
 			handle(t, mux, "mail", b.handle)
 			cfg := s.config(mux)
-			cfg.Concurrency = 10
+			cfg.Concurrency = 20
 			cfg.Breaker.Off = off
 			cfg.Queues[0].Retry = five
 			s.forward()
@@ -196,7 +197,7 @@ func TestFlappingBackend(t *testing.T) {
 			}
 		})
 	}
-	if dead[false] > tasks/20 || dead[true] < 5*dead[false] {
+	if dead[false] > tasks/10 || dead[true] < 5*dead[false] {
 		t.Errorf("%d are dead with a breaker and %d without", dead[false], dead[true])
 	}
 }

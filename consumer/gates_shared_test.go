@@ -129,11 +129,11 @@ func TestTokenAfterTheReturn(t *testing.T) {
 // for which a finished task is remembered. The second one that comes to its turn is passed.
 func TestDuplicatesDontDriftApart(t *testing.T) {
 	play(t, 1, func(t *testing.T, s *stage) {
-		const n, twins = 240, 20
+		const n, twins = 300, 20
 		cfg, rules := limited(s.config(consumer.NewMux()), newLedger(t, map[string]int{"locked": 1}))
 		cfg = newClaims(t).of(cfg)
 		cfg.Concurrency, cfg.MaxInflight = 10, 100
-		cfg.Queues[0].Window, cfg.Queues[0].IDWindow = 80*time.Second, 80*time.Second
+		cfg.Queues[0].Window, cfg.Queues[0].IDWindow = 2*time.Minute, 2*time.Minute
 		runs := newTally()
 		handle(t, cfg.Mux, "locked", func(_ context.Context, tk *task.Task) error { runs.run(tk); time.Sleep(time.Second); return nil })
 		node := s.start(cfg)

@@ -17,6 +17,7 @@ import (
 // there already. (miniredis builds an interpreter for every call, which took half of the time of a simulation.)
 type Redis struct {
 	*miniredis.Miniredis
+	dialing sync.Mutex // Miniredis.Server, which Dial calls, reads what Close writes, without a lock
 	t       *testing.T
 	scripts sync.Mutex // one runs at a time, and none during a flush
 	loaded  map[string]string
@@ -37,9 +38,20 @@ func NewRedis(t *testing.T) *Redis {
 
 // Dial connects. There is a server only once somebody has.
 func (r *Redis) Dial() (net.Conn, error) {
+	r.dialing.Lock()
+	defer r.dialing.Unlock()
 	conn, err := r.Miniredis.Dial()
-	r.Server().SetPreHook(r.hook)
+	if s := r.Server(); s != nil {
+		s.SetPreHook(r.hook)
+	}
 	return conn, err
+}
+
+// Close ends the server. A client may still be dialing.
+func (r *Redis) Close() {
+	r.dialing.Lock()
+	defer r.dialing.Unlock()
+	r.Miniredis.Close()
 }
 
 // DialContext is a [bubble.Dialer]; it connects whatever the address is.
