@@ -59,10 +59,10 @@ type interpreter struct {
 
 // free has the interpreters that are not in use, by script. It is not a sync.Pool, which drops one in four under the race
 // detector: making an interpreter takes much longer than a call.
-var free struct {
+var free = struct {
 	sync.Mutex
 	interpreters map[string][]*interpreter
-}
+}{interpreters: make(map[string][]*interpreter)}
 
 func takeInterpreter(source string) *interpreter {
 	free.Lock()
@@ -78,9 +78,6 @@ func takeInterpreter(source string) *interpreter {
 func (s *interpreter) putBack() {
 	free.Lock()
 	defer free.Unlock()
-	if free.interpreters == nil {
-		free.interpreters = make(map[string][]*interpreter)
-	}
 	free.interpreters[s.source] = append(free.interpreters[s.source], s)
 }
 
